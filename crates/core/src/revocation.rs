@@ -1,0 +1,302 @@
+//! What is revoked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    policy::Policy,
+    target::{Target, Targets},
+    text::{TextError, check},
+    time::UnixTime,
+};
+
+/// Why something was revoked.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the word that it is written as")]
+pub enum Reason {
+    Logout,
+    Admin,
+    PasswordChange,
+    PermissionChange,
+    AccountSuspended,
+    AccountDeleted,
+    Compromised,
+    Rotated,
+    ReuseDetected,
+    #[default]
+    Other,
+}
+
+/// A remark for people, at most [`Note::MAX_BYTES`] long, on one line.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String")]
+pub struct Note(Box<str>);
+
+impl Note {
+    /// The longest there is, in bytes.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Checks and keeps `text`.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
+        let text = text.into();
+        check(&text, Self::MAX_BYTES)?;
+        Ok(Self(text))
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Note {
+    type Error = TextError;
+    fn try_from(text: String) -> Result<Self, TextError> {
+        Self::new(text)
+    }
+}
+
+/// A target, and for how long and from what cut-off it is denied.
+///
+/// Times are whole seconds. Invariants: `before` stands exactly where [`Kind::has_cutoff`](crate::Kind::has_cutoff)
+/// says so; `retained_until` lies past the last moment at which policy would accept a token that this denies (I1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revocation {
+    target: Target,
+    before: Option<UnixTime>,
+    effective_at: UnixTime,
+    retained_until: UnixTime,
+    reason: Reason,
+    note: Option<Note>,
+}
+
+impl Revocation {
+    /// A revocation of `target` that takes effect at `now`, kept for as long as `policy` could accept what it denies.
+    ///
+    /// A subject, client, key or issuer is cut off at `now`; see [`Revocation::before`]. A token is taken to live for
+    /// as long as any can; see [`Revocation::expiring`].
+    #[must_use]
+    pub fn new(target: Target, reason: Reason, policy: &Policy, now: UnixTime) -> Self {
+        let now = UnixTime::from_secs(now.as_secs());
+        let before = target.as_ref().kind().has_cutoff().then_some(now);
+        let retained_until = policy.forgettable(now.saturating_add(policy.longest_lifetime()));
+        Self {
+            target,
+            before,
+            effective_at: now,
+            retained_until,
+            reason,
+            note: None,
+        }
+    }
+
+    /// With the cut-off at `before`; tokens and sessions have none and stay as they are.
+    ///
+    /// It covers its whole second: a token issued in that second is denied, whether before or after.
+    #[must_use]
+    pub fn before(mut self, before: UnixTime, policy: &Policy) -> Self {
+        if self.before.is_some() {
+            let before = UnixTime::from_secs(before.as_secs());
+            self.before = Some(before);
+            // I1: the last token to be hit was issued at the end of that second.
+            let last = before.saturating_add(core::time::Duration::from_secs(1));
+            self.retained_until = policy.forgettable(last.saturating_add(policy.longest_lifetime()));
+        }
+        self
+    }
+
+    /// For a token that ends at `exp`: kept until policy refuses it anyway. Other targets stay as they are.
+    #[must_use]
+    pub fn expiring(mut self, exp: UnixTime, policy: &Policy) -> Self {
+        if matches!(self.target, Target::Token { .. }) {
+            self.retained_until = policy.forgettable(exp);
+        }
+        self
+    }
+
+    /// With a remark.
+    #[must_use]
+    pub fn noted(mut self, note: Option<Note>) -> Self {
+        self.note = note;
+        self
+    }
+
+    /// Puts a revocation together again from what was stored of one. Times are cut to whole seconds.
+    #[must_use]
+    pub fn restored(
+        target: Target,
+        before: Option<UnixTime>,
+        effective_at: UnixTime,
+        retained_until: UnixTime,
+        reason: Reason,
+        note: Option<Note>,
+    ) -> Self {
+        let whole = |t: UnixTime| UnixTime::from_secs(t.as_secs());
+        Self {
+            // A cut-off that was lost must not read as one at the beginning of time.
+            before: target
+                .as_ref()
+                .kind()
+                .has_cutoff()
+                .then(|| before.map_or(UnixTime::MAX, whole)),
+            target,
+            effective_at: whole(effective_at),
+            retained_until: UnixTime::from_secs(retained_until.as_secs_ceil()),
+            reason,
+            note,
+        }
+    }
+
+    /// What is denied.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The cut-off: what was issued up to the end of this second is denied. None: all is.
+    #[must_use]
+    pub fn cutoff(&self) -> Option<UnixTime> {
+        self.before
+    }
+
+    /// When it took effect.
+    #[must_use]
+    pub fn effective_at(&self) -> UnixTime {
+        self.effective_at
+    }
+
+    /// From when on it may be forgotten; it is no longer in force at that moment.
+    #[must_use]
+    pub fn retained_until(&self) -> UnixTime {
+        self.retained_until
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The remark.
+    #[must_use]
+    pub fn note(&self) -> Option<&Note> {
+        self.note.as_ref()
+    }
+
+    /// Whether it denies a token of its target that was issued at `iat`. One that does not say when is denied (A59).
+    #[must_use]
+    pub fn denies(&self, iat: Option<UnixTime>) -> bool {
+        match (self.before, iat) {
+            (Some(before), Some(iat)) => iat.as_secs() <= before.as_secs(),
+            _ => true,
+        }
+    }
+
+    /// Whether it denies the token that has these `targets`, at `now`.
+    #[must_use]
+    pub fn hits(&self, targets: &Targets<'_>, now: UnixTime) -> bool {
+        now < self.retained_until && self.denies(targets.iat()) && targets.iter().any(|t| t == self.target.as_ref())
+    }
+
+    /// The stricter of two revocations of one target: later cut-off, later end. What people read of it (reason, note,
+    /// beginning) is from the one with the later cut-off, between equals from the earlier.
+    ///
+    /// Commutative, associative and idempotent, so that the order in which records are applied does not matter.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        debug_assert_eq!(self.target, other.target, "only revocations of one target are merged");
+        let retained_until = self.retained_until.max(other.retained_until);
+        let rank = |r: &Self| (core::cmp::Reverse(r.before), r.effective_at, r.reason, r.note.clone());
+        let told = if rank(&self) <= rank(&other) { self } else { other };
+        Self { retained_until, ..told }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers")]
+mod tests {
+    use core::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::{Issuer, Subject};
+
+    fn subject() -> Target {
+        Target::Subject {
+            iss: Issuer::new("i").unwrap(),
+            sub: Subject::new("u").unwrap(),
+        }
+    }
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    #[test]
+    fn a72_a_cutoff_covers_its_whole_second_and_no_more() {
+        let policy = Policy::default();
+        let cutoff = Revocation::new(subject(), Reason::Logout, &policy, UnixTime::from_millis(100_700));
+        assert_eq!(cutoff.cutoff(), Some(at(100)));
+        for (iat_millis, denied) in [(99_000, true), (100_000, true), (100_999, true), (101_000, false)] {
+            assert_eq!(
+                cutoff.denies(Some(UnixTime::from_millis(iat_millis))),
+                denied,
+                "{iat_millis}"
+            );
+        }
+    }
+
+    #[test]
+    fn a59_a_token_that_does_not_say_when_is_denied() {
+        assert!(Revocation::new(subject(), Reason::Logout, &Policy::default(), at(100)).denies(None));
+    }
+
+    fn revocation() -> impl Strategy<Value = Revocation> {
+        let reasons = prop_oneof![Just(Reason::Logout), Just(Reason::Admin)];
+        let notes = proptest::option::of("[ab]".prop_map(|n| Note::new(n).unwrap()));
+        (0..3_u64, 0..3_u64, 0..3_u64, reasons, notes).prop_map(|(before, effective, retained, reason, note)| {
+            Revocation::restored(subject(), Some(at(before)), at(effective), at(retained), reason, note)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merge_is_commutative_associative_and_idempotent(a in revocation(), b in revocation(), c in revocation()) {
+            prop_assert_eq!(a.clone().merge(b.clone()), b.clone().merge(a.clone()));
+            prop_assert_eq!(a.clone().merge(b.clone()).merge(c.clone()), a.clone().merge(b.merge(c)));
+            prop_assert_eq!(a.clone().merge(a.clone()), a);
+        }
+
+        /// The stricter stands: whatever one of the two denies, the merged one denies.
+        #[test]
+        fn merge_keeps_the_stricter(a in revocation(), b in revocation(), iat in 0..4_u64, now in 0..4_u64) {
+            let both = a.clone().merge(b.clone());
+            let target = subject();
+            let claims = format!(r#"{{"iss":"i","sub":"u","exp":9,"iat":{iat}}}"#);
+            let claims = crate::Claims::parse(claims.as_bytes()).unwrap();
+            let targets = Targets::of(&claims, None);
+            prop_assert!(both.target() == &target);
+            for one in [a, b] {
+                prop_assert!(!one.hits(&targets, at(now)) || both.hits(&targets, at(now)));
+            }
+        }
+
+        /// I1: what may be forgotten is already refused, at the boundary and one step to either side.
+        #[test]
+        fn i1_retention_covers_the_last_token_that_a_cutoff_could_hit(
+            before in 10..20_u64, issued_millis in 0..1_999_u64, leeway in 297..=300_u64, longest in 1..5_u64,
+        ) {
+            let policy = Policy::default()
+                .with_leeway(Duration::from_secs(leeway)).unwrap()
+                .with_longest_lifetime(Duration::from_secs(longest));
+            let cutoff = Revocation::new(subject(), Reason::Admin, &policy, at(0)).before(at(before), &policy);
+            let iat = UnixTime::from_millis(before * 1000 + issued_millis);
+            if cutoff.denies(Some(iat)) {
+                let accepted_until = iat.saturating_add(policy.longest_lifetime()).saturating_add(policy.leeway());
+                prop_assert!(cutoff.retained_until() >= accepted_until);
+            }
+        }
+    }
+}

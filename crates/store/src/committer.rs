@@ -1,0 +1,265 @@
+//! The one thread that writes the journal: takes all who wait, writes their records as one group, syncs once, and lets
+//! them go.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use ostracon_core::{Revocation, UnixTime};
+
+use crate::{
+    commit::{Commit, Completion, Receipt, pair},
+    digest::Digest,
+    error::StoreError,
+    journal::{Journal, MAX_GROUP, Record},
+    overlay::Change,
+    shared::{Shared, unpoisoned},
+};
+
+/// Records that may wait; beyond, writers are told to come again.
+const MAX_WAITING: usize = 16 * MAX_GROUP;
+
+/// Changes that may wait for the engine; beyond, the committer waits for the keeper.
+const MAX_OVERLAY: usize = 16 * MAX_GROUP;
+
+/// Writes that wait for the committer.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: Vec<Job>,
+    records: usize,
+    closed: bool,
+}
+
+/// Records that become durable together, or not at all.
+#[derive(Debug)]
+struct Job {
+    records: Vec<Record>,
+    completion: Completion,
+}
+
+impl Queue {
+    /// Puts `records`, at most [`MAX_GROUP`], in line.
+    pub(crate) fn submit(&self, records: Vec<Record>) -> Result<Commit, StoreError> {
+        let mut waiting = unpoisoned(self.state.lock());
+        if waiting.closed {
+            return Err(StoreError::Closed);
+        }
+        if waiting.records.saturating_add(records.len()) > MAX_WAITING {
+            return Err(StoreError::Busy);
+        }
+        let (commit, completion) = pair();
+        waiting.records = waiting.records.saturating_add(records.len());
+        waiting.jobs.push(Job { records, completion });
+        drop(waiting);
+        self.filled.notify_one();
+        Ok(commit)
+    }
+
+    /// Takes in nothing more; what waits is still written.
+    pub(crate) fn close(&self) {
+        unpoisoned(self.state.lock()).closed = true;
+        self.filled.notify_one();
+    }
+
+    /// All who wait, up to a group; none when closed and empty.
+    fn take(&self) -> Option<Vec<Job>> {
+        let mut waiting = unpoisoned(self.state.lock());
+        while waiting.jobs.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = unpoisoned(self.filled.wait(waiting));
+        }
+        let mut records = 0_usize;
+        let fit = waiting
+            .jobs
+            .iter()
+            .take_while(|job| {
+                records = records.saturating_add(job.records.len());
+                records <= MAX_GROUP
+            })
+            .count()
+            .max(1);
+        let jobs: Vec<_> = waiting.jobs.drain(..fit).collect();
+        let taken = jobs.iter().map(|job| job.records.len()).sum();
+        waiting.records = waiting.records.saturating_sub(taken);
+        Some(jobs)
+    }
+}
+
+/// Runs until the queue is closed and empty.
+pub(crate) fn run(shared: &Shared, mut journal: Journal) {
+    // A panic in here must not leave writers waiting for nobody.
+    let guard = RefuseOnPanic(shared);
+    let mut begun = false;
+    while let Some(jobs) = shared.queue.take() {
+        wait_for_keeper(shared);
+        if let Some(cause) = shared.refused() {
+            for job in jobs {
+                job.completion.complete(Err(StoreError::ReadOnly(Arc::clone(&cause))));
+            }
+            continue;
+        }
+        let mut group = Group::new(shared);
+        if begun {
+            // Each segment says anew what is forgotten, so that deleting the ones before loses nothing.
+            group.records.push(Record::Forget(shared.forgotten_until()));
+        }
+        let done: Vec<_> = jobs
+            .into_iter()
+            .map(|job| (job.completion, group.stage(job.records)))
+            .collect();
+        begun = group.write(&mut journal, done);
+        shared.mailbox.nudge();
+    }
+    core::mem::forget(guard);
+}
+
+struct RefuseOnPanic<'a>(&'a Shared);
+
+impl Drop for RefuseOnPanic<'_> {
+    fn drop(&mut self) {
+        self.0.refuse(&StoreError::Engine("the writing thread panicked".into()));
+        self.0.queue.close();
+        unpoisoned(self.0.queue.state.lock()).jobs.clear();
+    }
+}
+
+fn wait_for_keeper(shared: &Shared) {
+    let (lock, drained) = &shared.drained;
+    let mut held = unpoisoned(lock.lock());
+    while shared.overlay.len() > MAX_OVERLAY && shared.refused().is_none() {
+        shared.mailbox.nudge();
+        held = unpoisoned(drained.wait_timeout(held, Duration::from_millis(50))).0;
+    }
+}
+
+/// What one append makes durable.
+struct Group<'a> {
+    shared: &'a Shared,
+    records: Vec<Record>,
+    changes: HashMap<Digest, Change>,
+    forget: UnixTime,
+}
+
+impl<'a> Group<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            records: Vec::new(),
+            changes: HashMap::new(),
+            forget: UnixTime::EPOCH,
+        }
+    }
+
+    /// Takes in the records of one job: what they come to, given what stands. On an error nothing of it is taken in.
+    fn stage(&mut self, records: Vec<Record>) -> Result<Vec<Receipt>, StoreError> {
+        let mut changes: HashMap<Digest, Change> = HashMap::new();
+        let mut written = Vec::new();
+        let mut receipts = Vec::with_capacity(records.len());
+        for record in records {
+            match &record {
+                Record::Forget(until) => {
+                    self.forget = self.forget.max(*until);
+                    written.push(record);
+                }
+                Record::Lift(target) => {
+                    let id = self.shared.key.digest(target.as_ref());
+                    if let Some(revocation) = self.standing(&changes, &id)? {
+                        receipts.push(Receipt {
+                            id,
+                            revocation,
+                            changed: true,
+                        });
+                        changes.insert(id, None);
+                        written.push(record);
+                    }
+                }
+                Record::Revoke(asked) => {
+                    let id = self.shared.key.digest(asked.target().as_ref());
+                    let standing = self.standing(&changes, &id)?;
+                    let (revocation, stricter) = merged(asked, standing);
+                    receipts.push(Receipt {
+                        id,
+                        revocation: revocation.clone(),
+                        changed: stricter,
+                    });
+                    if stricter {
+                        changes.insert(id, Some(revocation));
+                        written.push(record);
+                    }
+                }
+            }
+        }
+        self.changes.extend(changes);
+        self.records.extend(written);
+        Ok(receipts)
+    }
+
+    /// What stands for `digest` before the next record: from this job, this group, or before.
+    fn standing(&self, job: &HashMap<Digest, Change>, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
+        match job.get(digest).or_else(|| self.changes.get(digest)) {
+            Some(change) => Ok(change.clone()),
+            None => self.shared.entry(digest),
+        }
+    }
+
+    /// Makes it durable, then visible, then known to those who wait. Answers whether a segment was begun.
+    fn write(self, journal: &mut Journal, done: Vec<(Completion, Result<Vec<Receipt>, StoreError>)>) -> bool {
+        let Self {
+            shared,
+            records,
+            mut changes,
+            forget,
+        } = self;
+        let appended = if records.is_empty() {
+            Ok(None)
+        } else {
+            journal.append(&records)
+        };
+        match appended {
+            Ok(closed) => {
+                let begun = closed.is_some();
+                unpoisoned(shared.sealed.lock()).extend(closed);
+                shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
+                // I9: visible before acknowledged.
+                shared.publish(changes, journal.last());
+                shared.forget_until(forget);
+                for (completion, outcome) in done {
+                    completion.complete(outcome);
+                }
+                begun
+            }
+            Err(error) => {
+                // Whether it survives a restart is unknown; until then this process denies what was asked to be denied,
+                // and the keeper, which is told first, hands none of it to the engine.
+                shared.refuse(&error);
+                changes.retain(|_, change| change.is_some());
+                shared.publish(changes, journal.last());
+                for (completion, outcome) in done {
+                    completion.complete(outcome.and(Err(error.clone())));
+                }
+                false
+            }
+        }
+    }
+}
+
+/// What is in force once `asked` is, and whether that is more than what stood.
+pub(crate) fn merged(asked: &Revocation, standing: Option<Revocation>) -> (Revocation, bool) {
+    let Some(standing) = standing else {
+        return (asked.clone(), true);
+    };
+    let (cutoff, end) = (standing.cutoff(), standing.retained_until());
+    let merged = standing.merge(asked.clone());
+    let changed = merged.cutoff() != cutoff || merged.retained_until() != end;
+    (merged, changed)
+}

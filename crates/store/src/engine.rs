@@ -1,0 +1,448 @@
+//! sled, behind one door: nothing of it is seen outside this module, and no panic of it gets out.
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `rows` | digest (16 bytes) | row (`row.rs`) |
+//! | `due` | end of retention in seconds (8, big-endian), digest (16) | nothing |
+//! | `meta` | `checkpoint` | format (1), store id (16), applied sequence number (8), forgotten until (8), CRC-32 (4) |
+//!
+//! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
+
+use std::{
+    fs::{self, File},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use ostracon_core::{Revocation, UnixTime};
+
+use crate::{digest::Digest, error::StoreError, files, identity::StoreId, row};
+
+/// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
+const DAMAGED: &str = "damaged";
+
+const CHECKPOINT: &[u8] = b"checkpoint";
+const CHECKPOINT_FORMAT: u8 = 1;
+
+/// Up to where the engine holds what the journal has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Checkpoint {
+    /// The last record that is in the rows.
+    pub(crate) applied: u64,
+    /// What was retained up to this time may have been dropped.
+    pub(crate) forgotten_until: UnixTime,
+}
+
+impl Checkpoint {
+    pub(crate) const NONE: Self = Self {
+        applied: 0,
+        forgotten_until: UnixTime::EPOCH,
+    };
+}
+
+pub(crate) struct Engine {
+    db: sled::Db,
+    rows: sled::Tree,
+    due: sled::Tree,
+    meta: sled::Tree,
+    file: File,
+    path: PathBuf,
+    store: StoreId,
+    failed: OnceLock<Arc<str>>,
+}
+
+impl Engine {
+    /// Opens the engine in `dir`, or makes an empty one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when files cannot be reached; [`StoreError::Engine`] when they make no sense to it, in which
+    /// case [`set_aside`] and a replay help.
+    pub(crate) fn open(dir: &Path, store: StoreId, cache_bytes: u64) -> Result<Self, StoreError> {
+        files::create_dir(dir)?;
+        if dir.join(DAMAGED).exists() {
+            return Err(StoreError::Engine("it was found damaged before".into()));
+        }
+        remove_unfinished_snapshots(dir)?;
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(None);
+        let (db, rows, due, meta) = fence(|| {
+            let db = open_unlocked(&config)?;
+            let (rows, due, meta) = (db.open_tree("rows")?, db.open_tree("due")?, db.open_tree("meta")?);
+            db.flush()?;
+            Ok((db, rows, due, meta))
+        })
+        .map_err(|failure| failure.into_error(dir))?;
+        let path = dir.join("db");
+        let file = File::open(&path)
+            .and_then(|f| f.sync_all().map(|()| f))
+            .map_err(|e| StoreError::io(&path, e))?;
+        files::sync_dir(dir)?;
+        Ok(Self {
+            db,
+            rows,
+            due,
+            meta,
+            file,
+            path: dir.into(),
+            store,
+            failed: OnceLock::new(),
+        })
+    }
+
+    /// Runs one operation. After the first failure all of them fail: what sled holds in memory is not to be believed.
+    fn run<T>(&self, operation: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+        if let Some(cause) = self.failed.get() {
+            return Err(StoreError::Engine(Arc::clone(cause)));
+        }
+        fence(operation).map_err(|failure| match failure {
+            Failure::Error(sled::Error::Io(error)) => self.fail(error.to_string()),
+            other => self.damaged(other.cause()),
+        })
+    }
+
+    fn fail(&self, cause: String) -> StoreError {
+        tracing::error!(%cause, "the storage engine failed");
+        StoreError::Engine(Arc::clone(self.failed.get_or_init(|| cause.into())))
+    }
+
+    /// Its files do not say what was written to them: a failure that the next opening mends.
+    fn damaged(&self, cause: impl Into<String>) -> StoreError {
+        if let Err(error) = files::write_new(&self.path.join(DAMAGED), b"") {
+            tracing::error!(%error, "could not mark the engine as damaged");
+        }
+        self.fail(cause.into())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Revocation, StoreError> {
+        row::decode(bytes).map_err(|e| self.damaged(e.to_string()))
+    }
+
+    /// The row of `digest`. Costs a walk down a tree, and a read where the leaf is not in memory.
+    pub(crate) fn get(&self, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
+        self.run(|| self.rows.get(digest.as_bytes()))?
+            .map(|bytes| self.decode(&bytes))
+            .transpose()
+    }
+
+    /// Writes the row of `digest` and its index row.
+    pub(crate) fn put(&self, digest: &Digest, revocation: &Revocation) -> Result<(), StoreError> {
+        let bytes = row::encode(revocation).map_err(|e| self.fail(e.to_string()))?;
+        let due = due_key(revocation.retained_until(), digest);
+        // I3: the index row first. A crash in between leaves an index row without an entry, which the sweeper removes;
+        // the other order would leave an entry that never ends.
+        self.run(|| self.due.insert(due, &[]))?;
+        let old = self.run(|| self.rows.insert(digest.as_bytes(), bytes))?;
+        if let Some(old) = old {
+            let old = due_key(self.decode(&old)?.retained_until(), digest);
+            if old != due {
+                self.run(|| self.due.remove(old))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the row of `digest` and its index row.
+    pub(crate) fn remove(&self, digest: &Digest) -> Result<(), StoreError> {
+        // I3: the entry first, for the same reason.
+        if let Some(old) = self.run(|| self.rows.remove(digest.as_bytes()))? {
+            let due = due_key(self.decode(&old)?.retained_until(), digest);
+            self.run(|| self.due.remove(due))?;
+        }
+        Ok(())
+    }
+
+    /// The end of retention of the last of the first `limit` index rows that are due by `until`; none if none is.
+    pub(crate) fn due_until(&self, until: UnixTime, limit: usize) -> Result<Option<UnixTime>, StoreError> {
+        Ok(self.due_keys(until, limit)?.last().map(|(at, _)| *at))
+    }
+
+    /// Drops what is due by `until`, at most `limit` index rows of it: the digests whose entries went, and how many
+    /// index rows had none.
+    pub(crate) fn sweep(&self, until: UnixTime, limit: usize) -> Result<(Vec<Digest>, usize), StoreError> {
+        let (mut dropped, mut stale) = (Vec::new(), 0_usize);
+        for (at, digest) in self.due_keys(until, limit)? {
+            let entry = self.get(&digest)?;
+            // I6: the row itself says when it ends; an index row that speaks of an earlier end is a leftover.
+            if entry.is_some_and(|entry| entry.retained_until() <= at) {
+                self.run(|| self.rows.remove(digest.as_bytes()))?;
+                dropped.push(digest);
+            } else {
+                stale = stale.saturating_add(1);
+            }
+            self.run(|| self.due.remove(due_key(at, &digest)))?;
+        }
+        Ok((dropped, stale))
+    }
+
+    fn due_keys(&self, until: UnixTime, limit: usize) -> Result<Vec<(UnixTime, Digest)>, StoreError> {
+        let end = due_key(until, &Digest::from_bytes([0xff; 16]));
+        let keys = self.run(|| {
+            self.due
+                .range(..=end)
+                .keys()
+                .take(limit)
+                .collect::<sled::Result<Vec<_>>>()
+        })?;
+        keys.iter()
+            .map(|key| {
+                let (secs, digest) = key.split_first_chunk::<8>()?;
+                let digest = Digest::from_bytes(digest.try_into().ok()?);
+                Some((UnixTime::from_secs(u64::from_be_bytes(*secs)), digest))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.damaged("an index row has a key of another size"))
+    }
+
+    /// The digests of all rows of a shard.
+    pub(crate) fn shard(&self, shard: u8) -> Result<Vec<Digest>, StoreError> {
+        let keys = self.run(|| self.rows.scan_prefix([shard]).keys().collect::<sled::Result<Vec<_>>>())?;
+        keys.iter()
+            .map(|key| key.as_ref().try_into().map(Digest::from_bytes).ok())
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.damaged("a row has a key of another size"))
+    }
+
+    /// Up to where the rows hold what the journal has, by the engine's own account.
+    pub(crate) fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        let Some(bytes) = self.run(|| self.meta.get(CHECKPOINT))? else {
+            return Ok(Checkpoint::NONE);
+        };
+        self.decode_checkpoint(&bytes)
+            .ok_or_else(|| self.damaged("its checkpoint does not make sense"))
+    }
+
+    fn decode_checkpoint(&self, bytes: &[u8]) -> Option<Checkpoint> {
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        let (&format, rest) = body.split_first()?;
+        let (store, rest) = rest.split_first_chunk::<16>()?;
+        let (applied, forgotten) = rest.split_first_chunk::<8>()?;
+        let fits = crc32fast::hash(body).to_be_bytes() == *crc && format == CHECKPOINT_FORMAT && *store == self.store;
+        fits.then_some(Checkpoint {
+            applied: u64::from_be_bytes(*applied),
+            forgotten_until: UnixTime::from_secs(u64::from_be_bytes(forgotten.try_into().ok()?)),
+        })
+    }
+
+    /// Makes all rows so far durable, together with the statement that they reach up to `checkpoint`.
+    pub(crate) fn save(&self, checkpoint: Checkpoint) -> Result<(), StoreError> {
+        let mut bytes = vec![CHECKPOINT_FORMAT];
+        bytes.extend(self.store);
+        bytes.extend(checkpoint.applied.to_be_bytes());
+        bytes.extend(checkpoint.forgotten_until.as_secs().to_be_bytes());
+        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+        self.run(|| self.meta.insert(CHECKPOINT, bytes))?;
+        self.run(|| self.db.flush())?;
+        self.file
+            .sync_data()
+            .map_err(|e| self.fail(format!("fdatasync failed: {e}")))
+    }
+
+    /// Bytes that its files take.
+    pub(crate) fn disk_bytes(&self) -> Result<u64, StoreError> {
+        self.run(|| self.db.size_on_disk())
+    }
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine")
+            .field("path", &self.path)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+fn due_key(at: UnixTime, digest: &Digest) -> [u8; 24] {
+    let mut key = [0; 24];
+    let (secs, rest) = key.split_at_mut(8);
+    secs.copy_from_slice(&at.as_secs().to_be_bytes());
+    rest.copy_from_slice(digest.as_bytes());
+    key
+}
+
+/// Moves a damaged engine out of the way, to be looked at by whoever wants to; answers where it went.
+pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+    let aside = (1..1000)
+        .map(|n| dir.with_extension(format!("damaged-{n}")))
+        .find(|path| !path.exists())
+        .ok_or_else(|| StoreError::damaged(dir, "it was damaged a thousand times"))?;
+    fs::rename(dir, &aside).map_err(|e| StoreError::io(dir, e))?;
+    Ok(aside)
+}
+
+/// sled gives up its lock some time after it was dropped, when its last background thread has ended. The directory is
+/// this process's own (`DirLock`), so a lock that is still held is one of those.
+fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+    let mut tries = 0..250;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") && tries.next().is_some() => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A kill while sled writes a snapshot leaves a file that keeps it from opening.
+fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
+    let error = |e| StoreError::io(dir, e);
+    for entry in fs::read_dir(dir).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if path.extension().is_some_and(|e| e == "generating") {
+            fs::remove_file(&path).map_err(|e| StoreError::io(path, e))?;
+        }
+    }
+    Ok(())
+}
+
+enum Failure {
+    Error(sled::Error),
+    Panic,
+}
+
+impl Failure {
+    fn cause(&self) -> String {
+        match self {
+            Self::Error(error) => error.to_string(),
+            Self::Panic => "it panicked".to_owned(),
+        }
+    }
+
+    fn into_error(self, dir: &Path) -> StoreError {
+        match self {
+            Self::Error(sled::Error::Io(error)) => StoreError::io(dir, error),
+            other => StoreError::Engine(other.cause().into()),
+        }
+    }
+}
+
+/// Runs `operation`; a panic inside it is a failure of the engine and nothing more.
+fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
+    // Unwind safety: after a panic the engine is never used again (`Engine::run`).
+    match catch_unwind(AssertUnwindSafe(operation)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Failure::Error(error)),
+        Err(_) => Err(Failure::Panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostracon_core::{Issuer, Jti, Reason, Target};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::DigestKey;
+
+    fn entry(n: u8, retained: u64) -> (Digest, Revocation) {
+        let target = Target::Token {
+            iss: Issuer::new("i").unwrap(),
+            jti: Jti::new(format!("j{n}")).unwrap(),
+        };
+        let digest = DigestKey::new([1; 16]).digest(target.as_ref());
+        let at = UnixTime::from_secs;
+        (
+            digest,
+            Revocation::restored(target, None, at(0), at(retained), Reason::Logout, None),
+        )
+    }
+
+    /// Each entry and its index row; the sweeper's leftovers are index rows without an entry.
+    fn unindexed(engine: &Engine) -> usize {
+        let rows = engine.rows.iter().map(Result::unwrap);
+        rows.filter(|(key, row)| {
+            let digest = Digest::from_bytes(key.as_ref().try_into().unwrap());
+            let due = due_key(row::decode(row).unwrap().retained_until(), &digest);
+            !engine.due.contains_key(due).unwrap()
+        })
+        .count()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        /// I3: whatever was done, every entry has its index row, and the index holds nothing else.
+        /// I6: sweeping drops what is due at that second and nothing later.
+        #[test]
+        fn i3_i6_every_entry_is_indexed(steps in proptest::collection::vec((0..4_u8, 0..6_u8, 0..5_u64), 1..40)) {
+            let dir = tempfile::tempdir().unwrap();
+            let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
+            let mut model = std::collections::BTreeMap::new();
+            for (what, n, time) in steps {
+                match what {
+                    0 | 1 => {
+                        let (digest, entry) = entry(n, time);
+                        engine.put(&digest, &entry).unwrap();
+                        model.insert(n, time);
+                    }
+                    2 => {
+                        engine.remove(&entry(n, 0).0).unwrap();
+                        model.remove(&n);
+                    }
+                    _ => {
+                        let due = model.values().filter(|t| **t <= time).count();
+                        let (dropped, stale) = engine.sweep(UnixTime::from_secs(time), 100).unwrap();
+                        prop_assert_eq!((dropped.len(), stale), (due, 0));
+                        model.retain(|_, t| *t > time);
+                    }
+                }
+                prop_assert_eq!(unindexed(&engine), 0);
+                prop_assert_eq!(engine.due.len(), model.len());
+                for n in 0..6 {
+                    let (digest, _) = entry(n, 0);
+                    let kept = engine.get(&digest).unwrap().map(|r| r.retained_until().as_secs());
+                    prop_assert_eq!(kept, model.get(&n).copied());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn i3_a_leftover_index_row_is_swept_and_takes_no_entry_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        let (digest, later) = entry(1, 100);
+        engine.put(&digest, &later).unwrap();
+        // As a crash between the two writes leaves it: an earlier end in the index, and one of no entry at all.
+        engine
+            .due
+            .insert(due_key(UnixTime::from_secs(5), &digest), &[])
+            .unwrap();
+        engine
+            .due
+            .insert(due_key(UnixTime::from_secs(6), &entry(2, 0).0), &[])
+            .unwrap();
+        assert_eq!(engine.sweep(UnixTime::from_secs(50), 100).unwrap(), (vec![], 2));
+        assert_eq!(engine.get(&digest).unwrap(), Some(later));
+    }
+
+    #[test]
+    fn i5_a_flipped_bit_in_a_row_is_an_error_and_the_engine_is_not_believed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        let (digest, kept) = entry(1, 100);
+        engine.put(&digest, &kept).unwrap();
+        let mut row = engine.rows.get(digest.as_bytes()).unwrap().unwrap().to_vec();
+        row[3] ^= 1;
+        engine.rows.insert(digest.as_bytes(), row).unwrap();
+        assert!(matches!(engine.get(&digest), Err(StoreError::Engine(_))));
+        assert!(matches!(engine.get(&entry(2, 100).0), Err(StoreError::Engine(_))));
+    }
+
+    #[test]
+    fn i5_a_panic_inside_is_a_failed_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        let quiet = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let result = engine.run::<()>(|| panic!("as sled does on damaged files"));
+        std::panic::set_hook(quiet);
+        assert!(matches!(result, Err(StoreError::Engine(_))));
+        assert!(matches!(engine.get(&entry(1, 0).0), Err(StoreError::Engine(_))));
+    }
+}

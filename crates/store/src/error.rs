@@ -1,0 +1,68 @@
+//! What can go wrong with a store, and what to do about it.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+/// A store that cannot do as asked. No variant ever means "not revoked" (I5).
+///
+/// Cheap to clone: one failed commit is told to everyone who waited for it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process has the directory open.
+    #[error("{} is in use by another process; stop that one or choose another data_dir", .0.display())]
+    Locked(PathBuf),
+    /// The operating system refused a file operation.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// What it was about.
+        path: PathBuf,
+        /// What it said.
+        source: Arc<io::Error>,
+    },
+    /// A file was written by a newer version.
+    #[error("{} has format {found}, this version reads up to {known}; upgrade, or restore a backup", .path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that is understood.
+        known: u32,
+    },
+    /// A file does not say what was once written to it. Nothing was changed.
+    #[error("{} is damaged: {detail}; restore a backup, or move the directory away to begin anew", .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The engine failed. What is denied stays denied as far as it is in memory; the rest is unknown.
+    #[error("the storage engine failed: {0}; restart to rebuild it from the journal")]
+    Engine(Arc<str>),
+    /// An earlier write failed, so nothing about the file can be believed and no more is written.
+    #[error("writes are refused since an earlier failure: {0}; free the cause and restart")]
+    ReadOnly(Arc<str>),
+    /// More writes are waiting than the disk can take; try again.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source: Arc::new(source),
+        }
+    }
+
+    pub(crate) fn damaged(path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            detail: detail.into(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The file operations whose order is what makes them safe.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::error::StoreError;
+
+/// Makes `dir` and its parents, for the owner alone.
+pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| StoreError::io(dir, e))
+}
+
+/// Makes the entries of `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(|e| StoreError::io(dir, e))
+}
+
+/// Writes a whole new file so that it is there with all of `bytes` or not at all, whenever the power goes.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut unfinished: PathBuf = path.into();
+    unfinished.add_extension("new");
+    let error = |e| StoreError::io(path, e);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    fs::rename(&unfinished, path).map_err(error)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// A directory that this process alone has open, for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct DirLock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl DirLock {
+    pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join("lock");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| StoreError::io(&path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked(dir.into())),
+            Err(fs::TryLockError::Error(e)) => Err(StoreError::io(path, e)),
+        }
+    }
+}

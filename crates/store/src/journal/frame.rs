@@ -1,0 +1,153 @@
+//! Frames: how groups of records lie in a segment.
+//!
+//! A frame is its body's length (4 bytes), its body's CRC-32 (4), the body. All integers are big-endian. Bodies:
+//!
+//! - group: `1`, sequence number of the first record (8), then each record as its length (2) and its bytes;
+//! - seal: `2`, sequence number of the last record (8), the latest end of retention in the segment in seconds (8).
+//!
+//! A record is `1` and a row (revoke), `2` and the row of a revocation of the target (lift), or `3` and seconds (8)
+//! (forget).
+
+use ostracon_core::{Policy, Reason, Revocation, UnixTime};
+
+use super::Record;
+use crate::row::{self, RowError};
+
+const GROUP: u8 = 1;
+const SEAL: u8 = 2;
+
+const REVOKE: u8 = 1;
+const LIFT: u8 = 2;
+const FORGET: u8 = 3;
+
+/// The most records in one group; more waiters make the next one.
+pub(crate) const MAX_GROUP: usize = 8192;
+
+/// No body is longer: a group of the longest rows there are.
+const MAX_BODY: usize = MAX_GROUP * 2048;
+
+const HEAD: usize = 8;
+
+/// The size of a sealing frame, which ends a closed segment.
+pub(super) const SEAL_BYTES: usize = HEAD + 17;
+
+/// Where reading stopped making sense.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct NotAFrame;
+
+pub(super) enum Body<'a> {
+    Group { first: u64, records: &'a [u8] },
+    Seal { last: u64, retained_until: UnixTime },
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    [&len.to_be_bytes()[..], &crc32fast::hash(body).to_be_bytes(), body].concat()
+}
+
+/// The frame of a group whose first record has the sequence number `first`.
+pub(super) fn group(first: u64, records: &[Record]) -> Result<Vec<u8>, RowError> {
+    let mut body = vec![GROUP];
+    body.extend(first.to_be_bytes());
+    for record in records {
+        let bytes = encode(record)?;
+        body.extend(u16::try_from(bytes.len()).map_err(|_| RowError::Content)?.to_be_bytes());
+        body.extend(bytes);
+    }
+    if body.len() > MAX_BODY {
+        return Err(RowError::Content);
+    }
+    Ok(framed(&body))
+}
+
+/// The frame that closes a segment.
+pub(super) fn seal(last: u64, retained_until: UnixTime) -> Vec<u8> {
+    framed(
+        &[
+            &[SEAL][..],
+            &last.to_be_bytes(),
+            &retained_until.as_secs().to_be_bytes(),
+        ]
+        .concat(),
+    )
+}
+
+fn encode(record: &Record) -> Result<Vec<u8>, RowError> {
+    Ok(match record {
+        Record::Revoke(revocation) => [&[REVOKE][..], &row::encode(revocation)?].concat(),
+        Record::Lift(target) => {
+            let carrier = Revocation::new(target.clone(), Reason::Other, &Policy::default(), UnixTime::EPOCH);
+            [&[LIFT][..], &row::encode(&carrier)?].concat()
+        }
+        Record::Forget(until) => [&[FORGET][..], &until.as_secs().to_be_bytes()].concat(),
+    })
+}
+
+fn decode(bytes: &[u8]) -> Result<Record, RowError> {
+    match bytes.split_first() {
+        Some((&REVOKE, row)) => row::decode(row).map(Record::Revoke),
+        Some((&LIFT, row)) => row::decode(row).map(|carrier| Record::Lift(carrier.target().clone())),
+        Some((&FORGET, secs)) => {
+            let secs = secs.try_into().map_err(|_| RowError::Content)?;
+            Ok(Record::Forget(UnixTime::from_secs(u64::from_be_bytes(secs))))
+        }
+        _ => Err(RowError::Content),
+    }
+}
+
+/// Takes the frame at the start of `bytes`: its body, and how long the whole of it is.
+pub(super) fn take(bytes: &[u8]) -> Result<(Body<'_>, usize), NotAFrame> {
+    let (len, rest) = bytes.split_first_chunk::<4>().ok_or(NotAFrame)?;
+    let (crc, rest) = rest.split_first_chunk::<4>().ok_or(NotAFrame)?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| NotAFrame)?;
+    let body = rest.get(..len).filter(|_| len <= MAX_BODY).ok_or(NotAFrame)?;
+    // What cannot be a frame is refused before its checksum is reckoned, so that searching a torn one stays cheap.
+    let (&kind, content) = body
+        .split_first()
+        .filter(|(kind, _)| matches!(**kind, GROUP | SEAL))
+        .ok_or(NotAFrame)?;
+    if crc32fast::hash(body).to_be_bytes() != *crc {
+        return Err(NotAFrame);
+    }
+    let (number, rest) = content.split_first_chunk::<8>().ok_or(NotAFrame)?;
+    let number = u64::from_be_bytes(*number);
+    let body = match kind {
+        GROUP => Body::Group {
+            first: number,
+            records: rest,
+        },
+        SEAL => {
+            let secs = rest.try_into().map_err(|_| NotAFrame)?;
+            Body::Seal {
+                last: number,
+                retained_until: UnixTime::from_secs(u64::from_be_bytes(secs)),
+            }
+        }
+        _ => return Err(NotAFrame),
+    };
+    Ok((body, HEAD.saturating_add(len)))
+}
+
+/// Each record of a group in turn.
+pub(super) fn records(mut bytes: &[u8]) -> impl Iterator<Item = Result<Record, RowError>> {
+    core::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let split = bytes
+            .split_first_chunk::<2>()
+            .and_then(|(len, rest)| rest.split_at_checked(usize::from(u16::from_be_bytes(*len))));
+        let Some((record, rest)) = split else {
+            bytes = &[];
+            return Some(Err(RowError::Content));
+        };
+        bytes = rest;
+        Some(decode(record))
+    })
+}
+
+/// Whether a whole frame begins anywhere in `bytes`: what lies behind a torn frame was never written, so if something
+/// whole does, the frame before it was damaged later.
+pub(super) fn any_in(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| bytes.get(at..).is_some_and(|rest| take(rest).is_ok()))
+}

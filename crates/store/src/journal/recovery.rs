@@ -1,0 +1,275 @@
+//! Opening a journal that some process left, in whatever way it ended.
+
+use std::{
+    fs::{self, OpenOptions},
+    path::Path,
+};
+
+use super::{
+    Record,
+    segment::{self, End, Journal, Sealed, Tail},
+};
+use crate::{error::StoreError, files, identity::StoreId};
+
+/// A journal ready for appending.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) journal: Journal,
+    pub(crate) sealed: Vec<Sealed>,
+    /// Bytes of a torn group that were cut off; nothing in them was acknowledged.
+    pub(crate) cut: u64,
+    /// Records handed over.
+    pub(crate) replayed: u64,
+}
+
+/// Opens the journal in `dir`, makes one if there is none, and hands over each record after number `applied`.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] when a segment is missing or damaged, or when the journal ends before `applied`: the engine
+/// is only ever given what is on the disk here, so an end was lost. Nothing is changed then.
+pub(crate) fn recover(
+    dir: &Path,
+    store: StoreId,
+    segment_bytes: u64,
+    applied: u64,
+    mut each: impl FnMut(Record) -> Result<(), StoreError>,
+) -> Result<Recovered, StoreError> {
+    files::create_dir(dir)?;
+    let paths = segment::list(dir)?;
+    let mut replayed = 0_u64;
+    let mut each = |number, record| {
+        if number > applied {
+            replayed = replayed.saturating_add(1);
+            each(record)?;
+        }
+        Ok(())
+    };
+
+    let Some((last_path, closed)) = paths.split_last() else {
+        if applied > 0 {
+            return Err(StoreError::damaged(
+                dir,
+                format!("the journal is missing, though {applied} records were written"),
+            ));
+        }
+        let journal = Journal::begin(dir, store, segment_bytes, 1)?;
+        return Ok(Recovered {
+            journal,
+            sealed: Vec::new(),
+            cut: 0,
+            replayed,
+        });
+    };
+
+    let mut sealed = Vec::with_capacity(closed.len());
+    for (path, following) in closed.iter().zip(paths.iter().skip(1)) {
+        let seal = segment::read_seal(path)?.ok_or_else(|| StoreError::damaged(path, "its seal is missing"))?;
+        if segment::first_of(following) != Some(seal.last.saturating_add(1)) {
+            return Err(StoreError::damaged(path, "the segment behind it is missing"));
+        }
+        if seal.last > applied {
+            let bytes = fs::read(path).map_err(|e| StoreError::io(path, e))?;
+            if !matches!(segment::scan(path, &bytes, &store, &mut each)?.1, End::Sealed(_)) {
+                return Err(StoreError::damaged(path, "its seal does not fit"));
+            }
+        }
+        sealed.push(seal);
+    }
+
+    let bytes = fs::read(last_path).map_err(|e| StoreError::io(last_path, e))?;
+    let (tail, end) = segment::scan(last_path, &bytes, &store, &mut each)?;
+    if tail.next <= applied {
+        let last = tail.next.saturating_sub(1);
+        return Err(StoreError::damaged(
+            last_path,
+            format!("it ends at record {last}, though {applied} were written"),
+        ));
+    }
+    let cut = u64::try_from(bytes.len())
+        .unwrap_or(u64::MAX)
+        .saturating_sub(tail.bytes);
+    let journal = match end {
+        End::Clean => Journal::resume(dir, store, segment_bytes, last_path.clone(), tail)?,
+        End::Torn => {
+            cut_off(last_path, tail)?;
+            let journal = Journal::resume(dir, store, segment_bytes, last_path.clone(), tail)?;
+            return Ok(Recovered {
+                journal,
+                sealed,
+                cut,
+                replayed,
+            });
+        }
+        End::Sealed(seal) => {
+            // The process died between closing this one and beginning the next.
+            sealed.push(seal);
+            Journal::begin(dir, store, segment_bytes, tail.next)?
+        }
+    };
+    Ok(Recovered {
+        journal,
+        sealed,
+        cut: 0,
+        replayed,
+    })
+}
+
+fn cut_off(path: &Path, tail: Tail) -> Result<(), StoreError> {
+    let error = |e| StoreError::io(path, e);
+    let file = OpenOptions::new().write(true).open(path).map_err(error)?;
+    file.set_len(tail.bytes).and_then(|()| file.sync_all()).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use ostracon_core::{Issuer, Jti, Policy, Reason, Revocation, Target, UnixTime};
+
+    use super::*;
+
+    const STORE: StoreId = [7; 16];
+
+    fn record(n: u64) -> Record {
+        let target = Target::Token {
+            iss: Issuer::new("i").unwrap(),
+            jti: Jti::new(n.to_string()).unwrap(),
+        };
+        match n % 3 {
+            0 => Record::Lift(target),
+            _ => Record::Revoke(Revocation::new(
+                target,
+                Reason::Logout,
+                &Policy::default(),
+                UnixTime::from_secs(n),
+            )),
+        }
+    }
+
+    fn open(dir: &Path, applied: u64) -> Result<(Recovered, Vec<Record>), StoreError> {
+        let mut seen = Vec::new();
+        let recovered = recover(dir, STORE, 200, applied, |record| {
+            seen.push(record);
+            Ok(())
+        })?;
+        Ok((recovered, seen))
+    }
+
+    /// A journal of `n` records in groups of two, in small segments.
+    fn written(dir: &Path, n: u64) -> Vec<Record> {
+        let records: Vec<_> = (1..=n).map(record).collect();
+        let (mut recovered, _) = open(dir, 0).unwrap();
+        for group in records.chunks(2) {
+            recovered.journal.append(group).unwrap();
+        }
+        records
+    }
+
+    fn last_segment(dir: &Path) -> std::path::PathBuf {
+        segment::list(dir).unwrap().pop().unwrap()
+    }
+
+    #[test]
+    fn i4_what_was_appended_is_replayed_in_order_from_anywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = written(dir.path(), 21);
+        assert!(segment::list(dir.path()).unwrap().len() > 3, "several segments");
+        for applied in 0..=21 {
+            let (recovered, seen) = open(dir.path(), applied).unwrap();
+            assert_eq!(seen, records[usize::try_from(applied).unwrap()..]);
+            assert_eq!((recovered.journal.last(), recovered.cut), (21, 0));
+        }
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_wherever_it_was_torn_and_writing_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = written(dir.path(), 3);
+        let path = last_segment(dir.path());
+        let before = fs::read(&path).unwrap();
+        let (mut recovered, _) = open(dir.path(), 0).unwrap();
+        recovered.journal.append(&[record(4), record(5)]).unwrap();
+        let whole = fs::read(&path).unwrap();
+
+        for torn_at in before.len() + 1..whole.len() {
+            // Cut short, and as a file system may leave it: the length written, the bytes not.
+            for zeros in [0, whole.len() - torn_at] {
+                let torn = [&whole[..torn_at], &vec![0; zeros]].concat();
+                fs::write(&path, &torn).unwrap();
+                let (mut recovered, seen) = open(dir.path(), 0).unwrap();
+                assert_eq!(seen, records, "torn at {torn_at}");
+                assert_eq!(usize::try_from(recovered.cut).unwrap(), torn.len() - before.len());
+                recovered.journal.append(&[record(4)]).unwrap();
+                assert_eq!(open(dir.path(), 3).unwrap().1, [record(4)]);
+            }
+        }
+    }
+
+    #[test]
+    fn i5_a_damaged_middle_stops_the_opening() {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), 9);
+        for path in segment::list(dir.path()).unwrap() {
+            let good = fs::read(&path).unwrap();
+            let is_last = path == last_segment(dir.path());
+            let mut flipped = 0;
+            for at in 0..good.len() {
+                let mut bad = good.clone();
+                bad[at] ^= 0x10;
+                fs::write(&path, &bad).unwrap();
+                match open(dir.path(), 0) {
+                    Err(StoreError::Damaged { .. }) => flipped += 1,
+                    Ok((recovered, _)) => {
+                        assert!(is_last && recovered.cut > 0, "byte {at} of {}", path.display());
+                    }
+                    Err(other) => panic!("byte {at}: {other}"),
+                }
+                fs::write(&path, &good).unwrap();
+            }
+            assert!(flipped > good.len() / 4);
+        }
+    }
+
+    #[test]
+    fn i5_a_missing_segment_or_a_lost_end_stops_the_opening() {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), 21);
+        let paths = segment::list(dir.path()).unwrap();
+        assert!(
+            matches!(open(dir.path(), 22), Err(StoreError::Damaged { .. })),
+            "the engine has more than the journal"
+        );
+        fs::remove_file(&paths[1]).unwrap();
+        assert!(matches!(open(dir.path(), 0), Err(StoreError::Damaged { .. })));
+        for path in &paths {
+            let _ = fs::remove_file(path);
+        }
+        assert!(matches!(open(dir.path(), 21), Err(StoreError::Damaged { .. })));
+        assert!(open(dir.path(), 0).is_ok(), "an empty directory is a new journal");
+    }
+
+    #[test]
+    fn a_death_between_two_segments_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = written(dir.path(), 21);
+        // The last segment has just been begun; without it, the one before ends the journal with its seal.
+        let (mut recovered, _) = open(dir.path(), 0).unwrap();
+        let mut n = 21;
+        while recovered.journal.append(&[record(n + 1)]).unwrap().is_none() {
+            n += 1;
+        }
+        fs::remove_file(last_segment(dir.path())).unwrap();
+        let (mut recovered, seen) = open(dir.path(), 0).unwrap();
+        assert_eq!((u64::try_from(seen.len()).unwrap(), recovered.journal.last()), (n, n));
+        assert_eq!(seen[..21], records);
+        recovered.journal.append(&[record(n + 1)]).unwrap();
+        assert_eq!(open(dir.path(), n).unwrap().1, [record(n + 1)]);
+    }
+
+    #[test]
+    fn a_journal_of_another_store_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), 1);
+        let other = recover(dir.path(), [8; 16], 300, 0, |_| Ok(()));
+        assert!(matches!(other, Err(StoreError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,311 @@
+//! Segments: the files that the journal is made of.
+//!
+//! `journal/<number of the first record, 20 digits>.log`: a header of `"OSTRJRNL"`, format (4 bytes), store id (16),
+//! CRC-32 of these (4); then frames. Every segment but the last ends with a seal.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use ostracon_core::UnixTime;
+
+use super::{
+    Record,
+    frame::{self, Body},
+};
+use crate::{error::StoreError, files, identity::StoreId};
+
+const MAGIC: &[u8; 8] = b"OSTRJRNL";
+const FORMAT: u32 = 1;
+pub(super) const HEADER_BYTES: usize = 32;
+
+/// The open end of the journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    dir: PathBuf,
+    store: StoreId,
+    segment_bytes: u64,
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    /// The sequence number of the next record.
+    next: u64,
+    /// The latest end of retention in the open segment.
+    retained_until: UnixTime,
+}
+
+/// A closed segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) path: PathBuf,
+    pub(crate) last: u64,
+    pub(crate) retained_until: UnixTime,
+    pub(crate) bytes: u64,
+}
+
+impl Journal {
+    /// Begins a segment in `dir` whose first record will be number `first`.
+    pub(super) fn begin(dir: &Path, store: StoreId, segment_bytes: u64, first: u64) -> Result<Self, StoreError> {
+        let path = dir.join(format!("{first:020}.log"));
+        // Whole or not at all: a segment never has half a header.
+        files::write_new(&path, &header(&store))?;
+        let bytes = u64::try_from(HEADER_BYTES).unwrap_or(0);
+        Self::resume(
+            dir,
+            store,
+            segment_bytes,
+            path,
+            Tail {
+                next: first,
+                bytes,
+                retained_until: UnixTime::EPOCH,
+            },
+        )
+    }
+
+    /// Goes on behind the last whole frame of the segment at `path`.
+    pub(super) fn resume(
+        dir: &Path,
+        store: StoreId,
+        segment_bytes: u64,
+        path: PathBuf,
+        tail: Tail,
+    ) -> Result<Self, StoreError> {
+        let file = OpenOptions::new()
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| StoreError::io(&path, e))?;
+        let Tail {
+            next,
+            bytes,
+            retained_until,
+        } = tail;
+        Ok(Self {
+            dir: dir.into(),
+            store,
+            segment_bytes,
+            file,
+            path,
+            bytes,
+            next,
+            retained_until,
+        })
+    }
+
+    /// The sequence number of the last record; zero when there never was one.
+    pub(crate) fn last(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
+    /// The length of the open segment.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends `records` as one group and returns when they are on the disk (I4), with the segment that this closed.
+    ///
+    /// # Errors
+    ///
+    /// Whether the group survives a restart is unknown then, and nothing may be appended behind it.
+    pub(crate) fn append(&mut self, records: &[Record]) -> Result<Option<Sealed>, StoreError> {
+        let frame = frame::group(self.next, records)
+            .map_err(|e| StoreError::Engine(format!("a record cannot be written: {e}").into()))?;
+        let closed = if self.bytes >= self.segment_bytes {
+            Some(self.rotate()?)
+        } else {
+            None
+        };
+        self.write(&frame)?;
+        self.next = self
+            .next
+            .saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+        self.retained_until = records
+            .iter()
+            .map(Record::retained_until)
+            .fold(self.retained_until, UnixTime::max);
+        Ok(closed)
+    }
+
+    fn write(&mut self, frame: &[u8]) -> Result<(), StoreError> {
+        self.file
+            .write_all(frame)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|e| StoreError::io(&self.path, e))?;
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> Result<Sealed, StoreError> {
+        let (last, retained_until) = (self.last(), self.retained_until);
+        // The seal is on the disk before the next segment is there: only the last one can lack it.
+        self.write(&frame::seal(last, retained_until))?;
+        let sealed = Sealed {
+            path: self.path.clone(),
+            last,
+            retained_until,
+            bytes: self.bytes,
+        };
+        *self = Self::begin(&self.dir, self.store, self.segment_bytes, self.next)?;
+        Ok(sealed)
+    }
+}
+
+/// Where the last segment ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Tail {
+    pub(super) next: u64,
+    pub(super) bytes: u64,
+    pub(super) retained_until: UnixTime,
+}
+
+fn header(store: &StoreId) -> Vec<u8> {
+    let mut bytes = [&MAGIC[..], &FORMAT.to_be_bytes(), store].concat();
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    bytes
+}
+
+/// Checks the header of the segment at `path`, which holds `bytes`.
+pub(super) fn check_header(path: &Path, bytes: &[u8], store: &StoreId) -> Result<(), StoreError> {
+    let damaged = |detail| StoreError::damaged(path, detail);
+    let head = bytes.get(..HEADER_BYTES).ok_or(damaged("its header is cut short"))?;
+    let (body, crc) = head.split_last_chunk::<4>().ok_or(damaged("its header is cut short"))?;
+    if crc32fast::hash(body).to_be_bytes() != *crc || !body.starts_with(MAGIC) {
+        return Err(damaged("its header's checksum does not fit"));
+    }
+    let format = body
+        .get(8..12)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u32::from_be_bytes);
+    if format > FORMAT {
+        return Err(StoreError::Newer {
+            path: path.into(),
+            found: format,
+            known: FORMAT,
+        });
+    }
+    if !body.ends_with(store) {
+        return Err(damaged("it belongs to another store"));
+    }
+    Ok(())
+}
+
+/// What [`scan`] found behind the last whole frame.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Nothing.
+    Clean,
+    /// A seal, and nothing behind it.
+    Sealed(Sealed),
+    /// Bytes that are no frame, and no frame behind them: the group that was being written when the process died.
+    Torn,
+}
+
+/// Reads the segment at `path`, which holds `bytes`, and hands over each record with its number.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] for a damaged header, a damaged frame with a whole one behind it, a record that does not
+/// decode inside a frame whose checksum fits, and a group that does not follow on the one before (I5).
+pub(super) fn scan(
+    path: &Path,
+    bytes: &[u8],
+    store: &StoreId,
+    each: &mut dyn FnMut(u64, Record) -> Result<(), StoreError>,
+) -> Result<(Tail, End), StoreError> {
+    check_header(path, bytes, store)?;
+    let damaged = |at: usize, what: &str| StoreError::damaged(path, format!("{what} at byte {at}"));
+    let (mut at, mut next, mut latest) = (HEADER_BYTES, first_of(path).unwrap_or(1), UnixTime::EPOCH);
+    let end = loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if rest.is_empty() {
+            break End::Clean;
+        }
+        match frame::take(rest) {
+            Ok((Body::Group { first, records }, len)) => {
+                if first != next {
+                    return Err(damaged(at, "a group is out of sequence"));
+                }
+                for record in frame::records(records) {
+                    let record = record.map_err(|e| damaged(at, &e.to_string()))?;
+                    latest = latest.max(record.retained_until());
+                    each(next, record)?;
+                    next = next.saturating_add(1);
+                }
+                at = at.saturating_add(len);
+            }
+            Ok((Body::Seal { last, retained_until }, len)) => {
+                if last.saturating_add(1) != next || len != rest.len() {
+                    return Err(damaged(at, "a seal does not fit"));
+                }
+                let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                break End::Sealed(Sealed {
+                    path: path.into(),
+                    last,
+                    retained_until,
+                    bytes,
+                });
+            }
+            Err(frame::NotAFrame) if frame::any_in(rest.get(1..).unwrap_or_default()) => {
+                return Err(damaged(at, "a frame is damaged"));
+            }
+            Err(frame::NotAFrame) => break End::Torn,
+        }
+    };
+    let tail = Tail {
+        next,
+        bytes: u64::try_from(at).unwrap_or(u64::MAX),
+        retained_until: latest,
+    };
+    Ok((tail, end))
+}
+
+/// The seal at the end of a closed segment, read without the rest of it.
+pub(super) fn read_seal(path: &Path) -> Result<Option<Sealed>, StoreError> {
+    use std::io::{Read, Seek, SeekFrom};
+    let error = |e| StoreError::io(path, e);
+    let mut file = File::open(path).map_err(error)?;
+    let bytes = file.metadata().map_err(error)?.len();
+    let size = u64::try_from(frame::SEAL_BYTES).unwrap_or(0);
+    let Some(at) = bytes.checked_sub(size) else {
+        return Ok(None);
+    };
+    let mut last_bytes = [0; frame::SEAL_BYTES];
+    file.seek(SeekFrom::Start(at))
+        .and_then(|_| file.read_exact(&mut last_bytes))
+        .map_err(error)?;
+    Ok(match frame::take(&last_bytes) {
+        Ok((Body::Seal { last, retained_until }, _)) => Some(Sealed {
+            path: path.into(),
+            last,
+            retained_until,
+            bytes,
+        }),
+        _ => None,
+    })
+}
+
+/// The number of the first record of the segment at `path`, which is its name.
+pub(super) fn first_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".log")?;
+    (name.len() == 20).then(|| name.parse().ok())?
+}
+
+/// The segments in `dir`, oldest first.
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let error = |e| StoreError::io(dir, e);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if first_of(&path).is_some() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,129 @@
+//! What readers, the committer and the keeper share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ostracon_core::{Revocation, UnixTime};
+
+use crate::{
+    committer::Queue,
+    digest::{Digest, DigestKey},
+    engine::Engine,
+    error::StoreError,
+    journal::Sealed,
+    keeper::Mailbox,
+    overlay::{Change, Overlay},
+    prefilter::Prefilter,
+};
+
+/// The value behind a lock whose holder panicked: each critical section here leaves it whole at every step.
+pub(crate) fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) key: DigestKey,
+    pub(crate) engine: Engine,
+    pub(crate) overlay: Overlay,
+    pub(crate) prefilter: Option<Prefilter>,
+    pub(crate) queue: Queue,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) sealed: Mutex<Vec<Sealed>>,
+    pub(crate) open_segment_bytes: AtomicU64,
+    /// Notified when the keeper has emptied a generation of the overlay.
+    pub(crate) drained: (Mutex<()>, Condvar),
+    /// In seconds; see [`Shared::forgotten_until`].
+    forgotten_until: AtomicU64,
+    refused: OnceLock<Arc<str>>,
+    /// Look-ups that went past the prefilter, and those of them that found nothing.
+    pub(crate) lookups: AtomicU64,
+    pub(crate) misses: AtomicU64,
+}
+
+impl core::fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("DigestKey")
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(key: DigestKey, engine: Engine, prefilter: Option<Prefilter>, sealed: Vec<Sealed>) -> Self {
+        Self {
+            key,
+            engine,
+            overlay: Overlay::default(),
+            prefilter,
+            queue: Queue::default(),
+            mailbox: Mailbox::default(),
+            sealed: Mutex::new(sealed),
+            open_segment_bytes: AtomicU64::new(0),
+            drained: Default::default(),
+            forgotten_until: AtomicU64::new(0),
+            refused: OnceLock::new(),
+            lookups: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether `digest` is certainly not listed, known from memory alone.
+    pub(crate) fn surely_absent(&self, digest: &Digest) -> bool {
+        self.prefilter
+            .as_ref()
+            .is_some_and(|prefilter| !prefilter.may_contain(digest))
+    }
+
+    /// The entry of `digest`, expired or not.
+    pub(crate) fn entry(&self, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
+        if self.surely_absent(digest) {
+            return Ok(None);
+        }
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        // The overlay first: an entry moves from there to the engine, never back.
+        let entry = match self.overlay.get(digest) {
+            Some(change) => change,
+            None => self.engine.get(digest)?,
+        };
+        if entry.is_none() {
+            self.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(entry)
+    }
+
+    /// Makes `changes`, up to record `last`, count for every check that starts from here on.
+    pub(crate) fn publish(&self, changes: HashMap<Digest, Change>, last: u64) {
+        self.overlay.publish(changes, last, |changes| {
+            if let Some(prefilter) = &self.prefilter {
+                changes
+                    .iter()
+                    .filter(|(_, change)| change.is_some())
+                    .for_each(|(digest, _)| prefilter.insert(*digest));
+            }
+        });
+    }
+
+    /// What was retained up to this time may have been dropped.
+    pub(crate) fn forgotten_until(&self) -> UnixTime {
+        UnixTime::from_secs(self.forgotten_until.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn forget_until(&self, until: UnixTime) {
+        self.forgotten_until.fetch_max(until.as_secs(), Ordering::SeqCst);
+    }
+
+    /// Why no more is written, if so.
+    pub(crate) fn refused(&self) -> Option<Arc<str>> {
+        self.refused.get().cloned()
+    }
+
+    /// Writes nothing more: an earlier failure leaves it open what is on the disk.
+    pub(crate) fn refuse(&self, cause: &StoreError) {
+        tracing::error!(%cause, "writes are refused from here on");
+        self.refused.get_or_init(|| cause.to_string().into());
+    }
+}

@@ -1,0 +1,192 @@
+//! The denylist against a map, whatever is done to it and however often it is opened anew.
+
+use std::{collections::BTreeMap, fs};
+
+use ostracon_core::{Policy, Reason, Revocation, Target, Targets};
+use ostracon_store::Denylist;
+use proptest::prelude::*;
+
+use crate::support::{all_kinds, at, options, segments, snapshot, token};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Revoke { target: usize, before: u64, lives: u64 },
+    RevokeMany { first: usize, lives: u64 },
+    Lift { target: usize },
+    Advance { secs: u64 },
+    ClockBack { secs: u64 },
+    Sweep,
+    Settle,
+    Reopen { prefilter: bool },
+    Kill,
+    LoseEngine,
+    TearTail { bytes: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let target = 0..12_usize;
+    prop_oneof![
+        6 => (target.clone(), 0..8_u64, 0..40_u64).prop_map(|(target, before, lives)| Step::Revoke { target, before, lives }),
+        1 => (target.clone(), 0..40_u64).prop_map(|(first, lives)| Step::RevokeMany { first, lives }),
+        2 => target.prop_map(|target| Step::Lift { target }),
+        2 => (1..200_u64).prop_map(|secs| Step::Advance { secs }),
+        1 => (1..200_u64).prop_map(|secs| Step::ClockBack { secs }),
+        2 => Just(Step::Sweep),
+        1 => Just(Step::Settle),
+        1 => any::<bool>().prop_map(|prefilter| Step::Reopen { prefilter }),
+        1 => Just(Step::Kill),
+        1 => Just(Step::LoseEngine),
+        1 => (1..60_usize).prop_map(|bytes| Step::TearTail { bytes }),
+    ]
+}
+
+fn target(n: usize) -> Target {
+    all_kinds().into_iter().nth(n).unwrap_or_else(|| token(n))
+}
+
+/// What the model knows: the entry of each target, and what was swept.
+struct World {
+    dirs: [tempfile::TempDir; 2],
+    denylist: Option<Denylist>,
+    entries: BTreeMap<usize, Revocation>,
+    now: u64,
+    policy: Policy,
+}
+
+impl World {
+    fn new() -> Self {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let denylist = Some(Denylist::open(dirs[0].path(), &options(true)).unwrap());
+        let policy = Policy::default().with_longest_lifetime(core::time::Duration::from_mins(1));
+        Self {
+            dirs,
+            denylist,
+            entries: BTreeMap::new(),
+            now: 1000,
+            policy,
+        }
+    }
+
+    fn list(&self) -> &Denylist {
+        self.denylist.as_ref().unwrap()
+    }
+
+    fn reopen(&mut self, prefilter: bool) {
+        drop(self.denylist.take());
+        self.denylist = Some(Denylist::open(self.dirs[0].path(), &options(prefilter)).unwrap());
+    }
+
+    /// What a kill leaves, opened after `harm` was done to it.
+    fn kill(&mut self, harm: impl FnOnce(&std::path::Path)) {
+        snapshot(self.dirs[0].path(), self.dirs[1].path());
+        harm(self.dirs[1].path());
+        drop(self.denylist.take());
+        self.dirs.swap(0, 1);
+        self.reopen(true);
+    }
+
+    fn revocation(&self, n: usize, before: u64, lives: u64) -> Revocation {
+        Revocation::new(target(n), Reason::Admin, &self.policy, at(self.now))
+            .before(at(self.now + before - 4), &self.policy)
+            .expiring(at(self.now + lives), &self.policy)
+    }
+
+    fn note(&mut self, n: usize, asked: Revocation) {
+        let merged = match self.entries.remove(&n) {
+            Some(standing) => standing.merge(asked),
+            None => asked,
+        };
+        self.entries.insert(n, merged);
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::Revoke { target, before, lives } => {
+                let asked = self.revocation(target, before, lives);
+                self.list().revoke(asked.clone()).unwrap();
+                self.note(target, asked);
+            }
+            Step::RevokeMany { first, lives } => {
+                let all: Vec<_> = (first..12).map(|n| (n, self.revocation(n, 0, lives))).collect();
+                self.list()
+                    .revoke_many(all.iter().map(|(_, asked)| asked.clone()))
+                    .unwrap();
+                for (n, asked) in all {
+                    self.note(n, asked);
+                }
+            }
+            Step::Lift { target: n } => {
+                let stood = self.list().lift(target(n)).unwrap().is_some();
+                let known = self.entries.remove(&n);
+                // What has ended may be swept or not; what has not stands in both.
+                let forgotten = self.list().unlisted().forgotten_until;
+                if let Some(known) = known.filter(|known| known.retained_until() > forgotten) {
+                    assert!(stood, "{known:?}");
+                }
+            }
+            Step::Advance { secs } => self.now += secs,
+            Step::ClockBack { secs } => self.now = self.now.saturating_sub(secs).max(1000),
+            Step::Sweep => {
+                self.list().settle().unwrap();
+                self.list().sweep(at(self.now)).unwrap();
+                let now = at(self.now);
+                assert_eq!(
+                    self.list().sweep(now).unwrap().entries,
+                    0,
+                    "one sweep takes all that is due"
+                );
+                self.entries.retain(|_, entry| entry.retained_until() > now);
+            }
+            Step::Settle => self.list().settle().unwrap(),
+            Step::Reopen { prefilter } => self.reopen(prefilter),
+            Step::Kill => self.kill(|_| {}),
+            Step::LoseEngine => self.kill(|dir| fs::remove_dir_all(dir.join("sled")).unwrap()),
+            Step::TearTail { bytes } => self.kill(|dir| {
+                let last = segments(dir).pop().unwrap();
+                let mut content = fs::read(&last).unwrap();
+                content.extend(vec![0x5a; bytes]);
+                fs::write(&last, content).unwrap();
+            }),
+        }
+    }
+
+    /// Each target is denied exactly when the model says so, for tokens around each cut-off.
+    fn compare(&self) {
+        for n in 0..12 {
+            let (target, now) = (target(n), at(self.now));
+            let facts = self.list().check(&Targets::one(target.as_ref()), now).unwrap();
+            // I1: what may have been dropped is announced, and its tokens count as ended whatever the list says; a replay
+            // may also bring some of it back.
+            let counts = |entry: &&Revocation| facts.forgotten_until.max(now) < entry.retained_until();
+            let expected = self.entries.get(&n).filter(counts);
+            let found = facts.revocation.as_ref().filter(counts);
+            assert_eq!(
+                found.map(Revocation::cutoff),
+                expected.map(Revocation::cutoff),
+                "{target:?}"
+            );
+            assert_eq!(
+                found.map(Revocation::retained_until),
+                expected.map(Revocation::retained_until),
+                "{target:?}"
+            );
+            assert!(
+                expected.is_none() || !self.list().is_clear(&Targets::one(target.as_ref())),
+                "I2"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_a_map_through_kills_losses_and_sweeps(steps in proptest::collection::vec(step(), 1..25)) {
+        let mut world = World::new();
+        for step in steps {
+            world.apply(&step);
+            world.compare();
+        }
+    }
+}
