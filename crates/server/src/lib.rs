@@ -1,1 +1,26 @@
-//! .
+//! Ostracon's HTTP server: sessions are issued, verified and ended on two listeners, over an embedded denylist.
+//!
+//! [`Config::load`] reads and checks a configuration, [`App::open`] opens what it describes, [`public`] and [`admin`]
+//! are the two routers, and [`run`] serves them until it is told to end.
+
+mod app;
+mod body;
+mod client;
+mod clock;
+mod config;
+mod cookies;
+mod credentials;
+mod csrf;
+mod issue;
+mod problem;
+mod random;
+mod routes;
+mod run;
+
+pub use app::{App, OpenError};
+pub use client::{Client, Role, new_secret};
+pub use clock::Clock;
+pub use config::{Config, ConfigError, Tokens};
+pub use cookies::{CookieName, CookieSettings, Origin, SameSite};
+pub use routes::{admin, public};
+pub use run::run;

@@ -25,8 +25,13 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
         .map_err(|e| StoreError::io(dir, e))
 }
 
-/// Writes a whole new file so that it is there with all of `bytes` or not at all, whenever the power goes.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Writes a file that its owner alone can read, so that it is there with all of `bytes` or as it was before, whenever the
+/// power goes. Durable on return; blocks.
+///
+/// # Errors
+///
+/// [`StoreError::Io`]; what was there before is still there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut unfinished: PathBuf = path.into();
     unfinished.add_extension("new");
     let error = |e| StoreError::io(path, e);

@@ -48,6 +48,7 @@ pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Swept};
 pub use digest::Digest;
 pub use error::StoreError;
+pub use files::write_new;
 pub use options::{FALSE_POSITIVE_RATES, Options};
 pub use stats::{PrefilterState, Stats};
 

@@ -1,0 +1,193 @@
+//! Bodies and queries of requests, read strictly.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// The largest body that is read, in bytes. Routes that take more say so themselves.
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// One JSON value of type `T`, whole, with nothing behind it.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if media_type(request.headers()) != Some("application/json") {
+            return Err(Problem::media_type_unsupported("application/json"));
+        }
+        json(&bytes(request, state).await?).map(Self)
+    }
+}
+
+/// Parameters of a form; none if there is no body.
+pub(crate) struct Form(pub(crate) Parameters);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_form = media_type(request.headers()) == Some("application/x-www-form-urlencoded");
+        let bytes = bytes(request, state).await?;
+        match bytes.as_ref() {
+            [] => Ok(Self(Parameters::default())),
+            form if is_form => Parameters::parse(form).map(Self),
+            _ => Err(Problem::media_type_unsupported("application/x-www-form-urlencoded")),
+        }
+    }
+}
+
+/// Names and values, each name once (P59).
+#[derive(Debug, Default)]
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Parses a query or a form.
+    pub(crate) fn parse(encoded: &[u8]) -> Result<Self, Problem> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(encoded)
+            .map_err(|_| Problem::request_invalid("the parameters are not properly encoded"))?;
+        let twice =
+            |(n, (name, _)): (usize, &(String, String))| pairs.iter().skip(n.saturating_add(1)).any(|(o, _)| o == name);
+        if pairs.iter().enumerate().any(twice) {
+            return Err(Problem::request_invalid("a parameter stands twice"));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value of `name`.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Each name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::body_too_large(MAX_BODY_BYTES)
+        } else {
+            Problem::body_malformed("the body did not arrive whole")
+        }
+    })
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or(value).trim();
+    ["application/json", "application/x-www-form-urlencoded"]
+        .into_iter()
+        .find(|known| essence.eq_ignore_ascii_case(known))
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            Problem::member_invalid(&path, without_values(&inner))
+        } else {
+            Problem::body_malformed(format!(
+                "not JSON, from line {} column {} on",
+                inner.line(),
+                inner.column()
+            ))
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|_| Problem::body_malformed("something follows the JSON value"))?;
+    Ok(value)
+}
+
+/// What is wrong, without repeating what was sent: where a target is expected, somebody will send a token (I8).
+pub(crate) fn without_values(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(&*message, |(message, _)| message);
+    let repeats = [
+        "invalid type: ",
+        "invalid value: ",
+        "unknown variant ",
+        "unknown field ",
+        "invalid length ",
+    ];
+    match repeats.iter().find(|start| message.starts_with(**start)) {
+        None => message.to_owned(),
+        // The last "expected": what was sent may hold the word too, but what is expected is ours.
+        Some(start) => match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("{}, expected {expected}", start.trim_end().trim_end_matches(':')),
+            None => start.trim_end().trim_end_matches(':').to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostracon_core::Target;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Sample {
+        target: Option<Target>,
+        before: Option<u64>,
+    }
+
+    #[test]
+    fn i8_errors_name_the_member_and_repeat_nothing() {
+        for (body, member) in [
+            (r#"{"target":"SECRET"}"#, "target"),
+            (r#"{"before":"SECRET, expected SECRET"}"#, "before"),
+            (r#"{"target":{"kind":"SECRET"}}"#, "target"),
+            (r#"{"target":{"kind":"token","SECRET":1}}"#, "target"),
+            (r#"{"SECRET":1}"#, "SECRET"),
+            (r#"{"before":-1}"#, "before"),
+            (r#"{"target":{"kind":"token","iss":"i","jti":""}}"#, "target"),
+        ] {
+            let shown = format!("{:?}", json::<Sample>(body.as_bytes()).unwrap_err());
+            assert!(
+                shown.contains("422") && shown.contains("expected") || shown.contains("empty"),
+                "{shown}"
+            );
+            assert!(
+                member == "SECRET" || shown.contains(member) && !shown.contains("SECRET"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn p003_one_whole_value() {
+        for bad in ["", "{", "{}x", "{} {}", "{]", "\u{feff}{}", r#"{"before":1,}"#] {
+            let shown = format!("{:?}", json::<Sample>(bad.as_bytes()).unwrap_err());
+            assert!(shown.contains("400"), "{bad}: {shown}");
+        }
+        assert!(json::<Sample>(b" {} ").is_ok());
+        assert!(json::<Sample>(br#"{"before":1,"before":2}"#).is_err());
+    }
+
+    #[test]
+    fn p059_a_parameter_stands_once() {
+        let read = Parameters::parse(b"scope=a+b&x=%C3%A9").unwrap();
+        assert_eq!(
+            (read.value("scope"), read.value("x"), read.value("y")),
+            (Some("a b"), Some("\u{e9}"), None)
+        );
+        assert!(Parameters::parse(b"scope=a&scope=a").is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! `ostracon init`: a configuration, a signing key, a client.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use aws_lc_rs::{
+    digest,
+    encoding::{AsDer, Pkcs8V1Der},
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+
+use super::{DEFAULT_DIR, Usage, config_in};
+
+/// What to make, and where.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Where to put it; made if it is not there
+    #[arg(long, default_value = DEFAULT_DIR, value_name = "DIR")]
+    dir: PathBuf,
+    /// The `iss` of the tokens: the URL under which applications know this server
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    issuer: String,
+    /// The `aud` of the tokens: the application that they are for
+    #[arg(long, default_value = "app", value_name = "NAME")]
+    audience: String,
+    /// The id of the client
+    #[arg(long, default_value = "backend", value_name = "ID")]
+    client: String,
+    /// Where browsers, applications and proxies are answered
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    public: SocketAddr,
+    /// Where operators and trusted backends are answered
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    admin: SocketAddr,
+}
+
+impl Arguments {
+    /// What `serve --dev` makes, in `dir`.
+    pub(super) fn development(dir: PathBuf, public: SocketAddr, admin: SocketAddr) -> Self {
+        Self {
+            dir,
+            issuer: format!("http://{public}"),
+            audience: "app".into(),
+            client: "dev".into(),
+            public,
+            admin,
+        }
+    }
+}
+
+/// What was made, and is shown this once.
+pub(super) struct Made {
+    pub(super) client: String,
+    pub(super) secret: String,
+}
+
+pub(super) fn init(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = config_in(&arguments.dir);
+    if config.exists() {
+        return Err(Usage(format!("{} is there already; it stays as it is", config.display())).into());
+    }
+    let made = make(arguments)?;
+    println!("made {}, with a signing key beside it", config.display());
+    println!("client  {}", made.client);
+    println!("secret  {}   (shown once; the configuration has its hash)", made.secret);
+    println!("start   ostracon serve --config {}", config.display());
+    Ok(())
+}
+
+/// Makes the key, then the configuration: what is there is whole, and if the second is missing `init` can run again.
+pub(super) fn make(arguments: &Arguments) -> anyhow::Result<Made> {
+    let dir = &arguments.dir;
+    fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    let (kid, pem) = ed25519_key()?;
+    let key_file = PathBuf::from(format!("{kid}.pem"));
+    ostracon_store::write_new(&dir.join(&key_file), pem.as_bytes())?;
+    let (secret, hash) = ostracon_server::new_secret()?;
+    let config = configuration(arguments, &kid, &key_file, &hash);
+    ostracon_store::write_new(&config_in(dir), config.as_bytes())?;
+    Ok(Made {
+        client: arguments.client.clone(),
+        secret,
+    })
+}
+
+fn configuration(arguments: &Arguments, kid: &str, key_file: &Path, secret_sha256: &str) -> String {
+    // A TOML string: what a JSON string is, for text without surrogates.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    format!(
+        r#"# Paths are relative to this file. Each value can also come from the environment: OSTRACON_TOKENS__ACCESS_TTL=5m.
+data_dir = "denylist"
+
+[listen]
+public = "{public}"   # browsers, applications, proxies
+admin = "{admin}"    # operators and trusted backends; keep it off the internet
+
+[tokens]
+issuer = {issuer}
+audience = {audience}
+access_ttl = "10m"      # 5m to 15m is recommended
+refresh_ttl = "14d"     # if it is not used
+session_ttl = "30d"     # whatever is refreshed
+refresh_grace = "10s"
+leeway = "30s"
+
+# The first key signs, all verify.
+[[keys]]
+kid = {kid}
+alg = "EdDSA"
+private_key_file = {key_file}
+
+# `ostracon secret` makes another secret. Roles: issue, revoke, introspect, read, admin.
+[[clients]]
+id = {client}
+secret_sha256 = "{secret_sha256}"
+roles = ["issue", "revoke", "introspect", "read"]
+
+[cookies]
+access = "__Host-USER_SESSION"
+refresh = "__Secure-USER_REFRESH"
+same_site = "lax"
+allowed_origins = []    # pages of other origins that may log out, such as "https://app.example"
+
+[denylist]
+prefilter = true
+false_positive_rate = 0.001
+cache = "64 MiB"
+sweep_every = "1m"
+"#,
+        public = arguments.public,
+        admin = arguments.admin,
+        issuer = quoted(&arguments.issuer),
+        audience = quoted(&arguments.audience),
+        kid = quoted(kid),
+        key_file = quoted(&key_file.display().to_string()),
+        client = quoted(&arguments.client),
+    )
+}
+
+/// An Ed25519 key (RFC 8037 §2): its thumbprint (RFC 7638 §3) for a name, and its PKCS#8 in PEM.
+fn ed25519_key() -> anyhow::Result<(String, String)> {
+    let pair = Ed25519KeyPair::generate().context("no key could be made")?;
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()));
+    let der: Pkcs8V1Der<'_> = pair.as_der().context("the key could not be written")?;
+    let body = STANDARD.encode(der.as_ref());
+    // RFC 7468 §2: lines of 64 characters.
+    let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        lines.join("\n")
+    );
+    Ok((kid, pem))
+}

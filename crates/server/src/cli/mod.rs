@@ -1,0 +1,74 @@
+//! The command line.
+//!
+//! Exit statuses: 0 when all went as told, 1 when something failed, 2 when the command line or the configuration cannot
+//! be used.
+
+#![expect(clippy::print_stdout, reason = "what commands are run for is printed")]
+
+mod demo;
+mod init;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use ostracon_server::ConfigError;
+
+/// Logs JSON Web Tokens out, and keeps them out.
+#[derive(Parser)]
+#[command(name = "ostracon", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server. Example: ostracon serve --dev
+    Serve(serve::Arguments),
+    /// See it work: a login, a logout, a crash, and the token still refused. Takes a few seconds and leaves nothing behind
+    Demo,
+    #[command(about = "Make a configuration, a signing key and a client. Example: ostracon init --dir /etc/ostracon")]
+    Init(init::Arguments),
+    /// Make a client's secret: prints it, and the hash that goes into the configuration
+    Secret,
+}
+
+/// Where `serve --dev` keeps everything, and `init` puts it unless it is told otherwise.
+const DEFAULT_DIR: &str = "ostracon-data";
+
+/// The configuration in a directory that `init` has made.
+const CONFIG_FILE: &str = "ostracon.toml";
+
+pub(crate) fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Demo => demo::demo(),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Secret => secret(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ostracon: {error:#}");
+            let unusable = error.is::<ConfigError>() || error.is::<Usage>();
+            ExitCode::from(if unusable { 2 } else { 1 })
+        }
+    }
+}
+
+/// A command line that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn secret() -> anyhow::Result<()> {
+    let (secret, hash) = ostracon_server::new_secret()?;
+    println!("secret         {secret}");
+    println!("secret_sha256  {hash}");
+    Ok(())
+}
+
+fn config_in(dir: &std::path::Path) -> PathBuf {
+    dir.join(CONFIG_FILE)
+}

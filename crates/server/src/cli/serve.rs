@@ -1,0 +1,127 @@
+//! `ostracon serve`.
+
+use std::{future::Future, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use ostracon_server::{App, Clock, Config};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{
+    DEFAULT_DIR, Usage, config_in,
+    init::{self, Made},
+};
+
+/// What to serve.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration; `ostracon init` makes one
+    #[arg(long, value_name = "FILE", conflicts_with = "dev")]
+    config: Option<PathBuf>,
+    /// Keep everything in ./ostracon-data, and make it there at the first start
+    #[arg(long)]
+    dev: bool,
+}
+
+pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let (path, made) = configuration(arguments)?;
+    let config = Config::load(&path)?;
+    tracing_subscriber::fmt()
+        .with_max_level(config.log_level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let addresses = (config.public, config.admin);
+    let sweep_every = config.sweep_every;
+    let client = config.clients.first().map(|client| client.id().to_owned());
+    let app = App::open(config, Clock::system())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Signals are listened for before anyone is told that the server is there.
+        let shutdown = told_to_end()?;
+        let public = listen("listen.public", addresses.0).await?;
+        let admin = listen("listen.admin", addresses.1).await?;
+        let at = (public.local_addr()?, admin.local_addr()?);
+        announce(
+            at,
+            &path,
+            made.as_ref().filter(|_| arguments.dev),
+            client.as_deref().filter(|_| arguments.dev),
+        );
+        ostracon_server::run(Arc::clone(&app), public, admin, sweep_every, shutdown).await
+    })
+}
+
+fn configuration(arguments: &Arguments) -> anyhow::Result<(PathBuf, Option<Made>)> {
+    match (&arguments.config, arguments.dev) {
+        (Some(path), _) => Ok((path.clone(), None)),
+        (None, false) => Err(Usage(
+            "serve needs --config FILE; `ostracon init` makes one, and `ostracon serve --dev` does without".into(),
+        )
+        .into()),
+        (None, true) => {
+            let dir = PathBuf::from(DEFAULT_DIR);
+            let path = config_in(&dir);
+            if path.exists() {
+                return Ok((path, None));
+            }
+            let local = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+            let made = init::make(&init::Arguments::development(dir, local(8080), local(8081)))?;
+            Ok((path, Some(made)))
+        }
+    }
+}
+
+async fn listen(member: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let told = || format!("cannot listen on {address}; {member} names another address");
+    TcpListener::bind(address).await.with_context(told)
+}
+
+/// Ready once the process is asked to end: by SIGTERM, or by SIGINT (Ctrl-C).
+fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn announce(
+    (public, admin): (std::net::SocketAddr, std::net::SocketAddr),
+    config: &std::path::Path,
+    made: Option<&Made>,
+    client: Option<&str>,
+) {
+    println!("ostracon {}", env!("CARGO_PKG_VERSION"));
+    println!("config  {}", config.display());
+    println!("public  http://{public}");
+    println!("admin   http://{admin}");
+    let Some(client) = client else { return };
+    let secret = made.map(|made| made.secret.as_str());
+    match secret {
+        Some(secret) => println!("client  {client}\nsecret  {secret}   (shown once; the configuration has its hash)"),
+        None => {
+            println!("client  {client}   (its secret was shown at the first start; `ostracon secret` makes another)");
+        }
+    }
+    println!();
+    println!("{}", curl_lines(public, admin, client, secret));
+}
+
+/// The main job in four lines to copy.
+fn curl_lines(public: std::net::SocketAddr, admin: std::net::SocketAddr, client: &str, secret: Option<&str>) -> String {
+    let secret = secret.unwrap_or("$SECRET");
+    let log_in = format!(
+        r#"TOKEN=$(curl -s -u "{client}:{secret}" -H 'Content-Type: application/json' -d '{{"sub":"user-42"}}' http://{admin}/v1/sessions | grep -o '"access_token":"[^"]*' | cut -d'"' -f4)"#
+    );
+    let verify = format!(r#"curl -i -H "Authorization: Bearer $TOKEN" http://{public}/auth/verify"#);
+    let log_out = format!(r#"curl -i -X POST -H "Authorization: Bearer $TOKEN" http://{public}/auth/logout"#);
+    format!("# log in, verify, log out, verify again\n{log_in}\n{verify}\n{log_out}\n{verify}")
+}

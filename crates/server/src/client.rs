@@ -1,0 +1,190 @@
+//! Clients: the programs that may call what is not for everyone, and how they prove who they are.
+
+use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
+use axum::http::{HeaderMap, header};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+
+use crate::problem::Problem;
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the word that it is written as")]
+pub enum Role {
+    Issue,
+    Revoke,
+    Introspect,
+    Read,
+    Admin,
+}
+
+impl Role {
+    /// The word in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::Revoke => "revoke",
+            Self::Introspect => "introspect",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A program that calls, known by the hash of its secret. The secret is 256 random bits, so a plain hash is enough.
+#[derive(Debug)]
+pub struct Client {
+    id: Box<str>,
+    secret_sha256: [u8; 32],
+    roles: Box<[Role]>,
+}
+
+impl Client {
+    /// A client as configured.
+    ///
+    /// # Errors
+    ///
+    /// The member that cannot be, and why.
+    pub fn new(id: &str, secret_sha256: &str, roles: &[Role]) -> Result<Self, (&'static str, String)> {
+        // Characters that form encoding (RFC 6749 §2.3.1) leaves alone, so that both spellings of an id are one.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
+            let allowed = "1 to 64 letters, digits, '-', '.', '_' or '~' are";
+            return Err(("id", format!("{id:?} is not possible; {allowed}")));
+        }
+        let secret_sha256 = unhex(secret_sha256).ok_or_else(|| {
+            let problem = "not the 64 hexadecimal digits of a SHA-256; `ostracon secret` prints them";
+            ("secret_sha256", problem.to_owned())
+        })?;
+        Ok(Self {
+            id: id.into(),
+            secret_sha256,
+            roles: roles.into(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The client that sent `headers`, if it is one of `clients` and has `role`.
+///
+/// # Errors
+///
+/// [`Problem`] with status 401 for everything that is not a known client with its secret, the same for all of it (A91);
+/// with 403 for a known one without the role.
+pub(crate) fn authorize<'a>(clients: &'a [Client], headers: &HeaderMap, role: Role) -> Result<&'a Client, Problem> {
+    let client = authenticate(clients, headers).ok_or_else(Problem::client_unauthorized)?;
+    if client.roles.contains(&role) {
+        Ok(client)
+    } else {
+        Err(Problem::role_missing(role))
+    }
+}
+
+fn authenticate<'a>(clients: &'a [Client], headers: &HeaderMap) -> Option<&'a Client> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else {
+        return None;
+    };
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim_start_matches(' ')).ok()?;
+    let (id, secret) = core::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    let client = clients.iter().find(|client| &*client.id == id);
+    // An unknown client costs the same comparison as a wrong secret.
+    let expected = client.map_or(&[0; 32], |client| &client.secret_sha256);
+    let equal = verify_slices_are_equal(hash.as_ref(), expected).is_ok();
+    client.filter(|_| equal)
+}
+
+/// A fresh secret, 256 random bits in base64url, and its SHA-256 in hexadecimal.
+///
+/// # Errors
+///
+/// When the system has no randomness.
+pub fn new_secret() -> Result<(String, String), getrandom::Error> {
+    let secret = crate::random::base64url::<32>()?;
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    let hex = hash
+        .as_ref()
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    Ok((secret, hex))
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let digits: Vec<_> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::try_from(pair.iter().fold(0, |n, digit| n << 4 | digit)).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(values: &[&str]) -> HeaderMap {
+        values
+            .iter()
+            .map(|v| (header::AUTHORIZATION, v.parse().unwrap()))
+            .collect()
+    }
+
+    fn basic(pair: &str) -> String {
+        format!("Basic {}", STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn a91_everything_but_a_known_client_with_its_secret_is_refused_alike() {
+        let (secret, hash) = new_secret().unwrap();
+        let clients = [Client::new("web", &hash, &[Role::Issue]).unwrap()];
+        let status = |values: &[&str], role| match authorize(&clients, &sent(values), role) {
+            Ok(_) => 200,
+            Err(problem) => problem.status().as_u16(),
+        };
+        let good = basic(&format!("web:{secret}"));
+        assert_eq!(status(&[&good], Role::Issue), 200);
+        assert_eq!(status(&[&good.replace("Basic ", "bAsIc  ")], Role::Issue), 200);
+        assert_eq!(status(&[&good], Role::Revoke), 403);
+        for bad in [
+            basic(&format!("Web:{secret}")),
+            basic(&format!("web:{secret} ")),
+            basic("web:"),
+            basic(&format!("nobody:{secret}")),
+            basic(&format!("web:{hash}")),
+            basic("web"),
+            "Basic ====".into(),
+            "Basic".into(),
+            good.replace("Basic", "Bearer"),
+        ] {
+            assert_eq!(status(&[&bad], Role::Issue), 401, "{bad}");
+        }
+        assert_eq!(status(&[], Role::Issue), 401);
+        assert_eq!(status(&[&good, &good], Role::Issue), 401);
+    }
+
+    #[test]
+    fn ids_and_hashes_are_checked() {
+        let hash = "0".repeat(64);
+        assert_eq!(Client::new("a:b", &hash, &[]).unwrap_err().0, "id");
+        assert_eq!(Client::new("", &hash, &[]).unwrap_err().0, "id");
+        for bad in [&hash[1..], "x", ""] {
+            assert_eq!(Client::new("a", bad, &[]).unwrap_err().0, "secret_sha256");
+        }
+        assert_eq!(unhex(&"0f".repeat(32)), Some([15; 32]));
+    }
+}

@@ -1,0 +1,158 @@
+//! The configuration as it is written: names and types, nothing compared with anything else yet.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use ostracon_core::{Algorithm, Issuer, KeyId};
+use serde::Deserialize;
+
+use crate::{client::Role, cookies::SameSite};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) data_dir: PathBuf,
+    #[serde(default)]
+    pub(super) listen: Listen,
+    pub(super) tokens: Tokens,
+    #[serde(default)]
+    pub(super) keys: Vec<Key>,
+    #[serde(default)]
+    pub(super) clients: Vec<Client>,
+    #[serde(default)]
+    pub(super) cookies: Cookies,
+    #[serde(default)]
+    pub(super) denylist: Denylist,
+    #[serde(default)]
+    pub(super) log: Log,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listen {
+    pub(super) public: String,
+    pub(super) admin: String,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            public: "127.0.0.1:8080".into(),
+            admin: "127.0.0.1:8081".into(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tokens {
+    pub(super) issuer: Issuer,
+    pub(super) audience: String,
+    #[serde(default = "Span::mins::<10>")]
+    pub(super) access_ttl: Span,
+    #[serde(default = "Span::days::<14>")]
+    pub(super) refresh_ttl: Span,
+    #[serde(default = "Span::days::<30>")]
+    pub(super) session_ttl: Span,
+    #[serde(default = "Span::secs::<10>")]
+    pub(super) refresh_grace: Span,
+    #[serde(default = "Span::secs::<30>")]
+    pub(super) leeway: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    pub(super) kid: KeyId,
+    pub(super) alg: Algorithm,
+    pub(super) private_key_file: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) secret_sha256: String,
+    pub(super) roles: Vec<Role>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cookies {
+    pub(super) access: String,
+    pub(super) refresh: String,
+    pub(super) same_site: SameSite,
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) allow_same_site_requests: bool,
+}
+
+impl Default for Cookies {
+    fn default() -> Self {
+        Self {
+            access: "__Host-USER_SESSION".into(),
+            refresh: "__Secure-USER_REFRESH".into(),
+            same_site: SameSite::Lax,
+            allowed_origins: Vec::new(),
+            allow_same_site_requests: false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Denylist {
+    pub(super) prefilter: bool,
+    pub(super) false_positive_rate: f64,
+    pub(super) cache: ByteSize,
+    pub(super) sweep_every: Span,
+}
+
+impl Default for Denylist {
+    fn default() -> Self {
+        Self {
+            prefilter: true,
+            false_positive_rate: 0.001,
+            cache: ByteSize::mib(64),
+            sweep_every: Span::mins::<1>(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into() }
+    }
+}
+
+/// A duration as people write it.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Span(pub(super) Duration);
+
+impl Span {
+    const fn secs<const N: u64>() -> Self {
+        Self(Duration::from_secs(N))
+    }
+    const fn mins<const N: u64>() -> Self {
+        Self(Duration::from_mins(N))
+    }
+    const fn days<const N: u64>() -> Self {
+        Self(Duration::from_hours(N.saturating_mul(24)))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        humantime::parse_duration(&text)
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a duration such as \"30s\", \"10m\" or \"14d\""))
+    }
+}

@@ -1,0 +1,262 @@
+//! Failures as answers: the one place where status codes are given out (RFC 9457, RFC 6750 §3).
+//!
+//! What is said outwardly never repeats a token, a key, a secret or a path of this machine (I8); what an operator has to
+//! know goes to the log.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use ostracon_core::Refusal;
+use ostracon_store::StoreError;
+use serde_json::json;
+
+use crate::client::Role;
+
+/// A failure as the caller is told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// `WWW-Authenticate`.
+    challenge: Option<String>,
+    /// `Retry-After`, in seconds.
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            challenge: None,
+            retry_after: None,
+        }
+    }
+
+    /// Its HTTP status.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The same under another status.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    fn bearer(self, error: &'static str) -> Self {
+        let challenge = format!(
+            "Bearer realm=\"ostracon\", error=\"{error}\", error_description=\"{}\"",
+            self.detail
+        );
+        Self {
+            challenge: Some(challenge),
+            ..self
+        }
+    }
+
+    /// No credentials at all: the challenge names no error (RFC 6750 §3.1).
+    pub(crate) fn token_missing() -> Self {
+        Self {
+            challenge: Some("Bearer realm=\"ostracon\"".into()),
+            ..Self::new(StatusCode::UNAUTHORIZED, "token_missing", "no token was sent")
+        }
+    }
+
+    /// Two tokens where one is to be (RFC 6750 §2).
+    pub(crate) fn credentials_ambiguous() -> Self {
+        let detail = "more than one credential was sent";
+        Self::new(StatusCode::BAD_REQUEST, "credentials_ambiguous", detail).bearer("invalid_request")
+    }
+
+    pub(crate) fn csrf_refused() -> Self {
+        let detail =
+            "the request comes from a page of another site; cookies.allowed_origins names those that may send it";
+        Self::new(StatusCode::FORBIDDEN, "csrf_refused", detail)
+    }
+
+    pub(crate) fn client_unauthorized() -> Self {
+        let detail = "HTTP Basic with the id and the secret of a client is needed";
+        Self {
+            challenge: Some("Basic realm=\"ostracon\", charset=\"UTF-8\"".into()),
+            ..Self::new(StatusCode::UNAUTHORIZED, "client_unauthorized", detail)
+        }
+    }
+
+    pub(crate) fn role_missing(role: Role) -> Self {
+        let detail = format!("the client does not have the role {:?}", role.as_str());
+        Self::new(StatusCode::FORBIDDEN, "role_missing", detail)
+    }
+
+    /// The request's query or form does not say what it must.
+    pub(crate) fn request_invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "request_invalid", detail)
+    }
+
+    /// The body is not what its media type says.
+    pub(crate) fn body_malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
+    }
+
+    /// The body is well-formed, and a member of it is not as it must be.
+    pub(crate) fn member_invalid(member: &str, problem: impl core::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "member_invalid",
+            format!("{member}: {problem}"),
+        )
+    }
+
+    /// A token in a body, which the caller does not present but speaks of, is none that could be accepted.
+    pub(crate) fn member_refused(member: &str, refusal: &Refusal) -> Self {
+        let detail = format!("{member}: {refusal}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.code().as_str(), detail)
+    }
+
+    /// What is asked for contradicts what is revoked.
+    pub(crate) fn revoked_ahead(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "revoked_ahead", detail)
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let detail = format!("the body is larger than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    pub(crate) fn media_type_unsupported(expected: &str) -> Self {
+        let detail = format!("a body of type {expected} is needed");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported", detail)
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is no such route on this listener",
+        )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let detail = "the route does not take this method; see Allow";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    pub(crate) fn not_ready(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)
+        }
+    }
+
+    /// Something that cannot happen did.
+    pub(crate) fn internal(cause: impl core::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request could not be answered");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server failed; its log says why",
+        )
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, error) = match refusal {
+            Refusal::ScopeInsufficient => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        };
+        Self::new(status, refusal.code().as_str(), refusal.to_string()).bearer(error)
+    }
+}
+
+/// I5: a store that cannot answer is neither a pass nor a 401, on which a client would drop a good session.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the denylist could not answer");
+        let detail = "the denylist cannot answer at the moment; nothing was decided";
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Json(json!({
+            "type": format!("urn:ostracon:problem:{}", self.code),
+            "title": self.code.replace('_', " "),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+        }));
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(challenge) = self.challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostracon_core::Segment;
+
+    use super::*;
+
+    /// P48, P52: an error stands once, in characters that a quoted string can hold.
+    #[test]
+    fn p048_p052_challenges_are_well_formed() {
+        for refusal in [
+            Refusal::TooLarge,
+            Refusal::Malformed(Segment::Token, "not three base64url segments"),
+            Refusal::Unsupported("typ"),
+            Refusal::ClaimInvalid("exp", "absent"),
+            Refusal::Expired,
+            Refusal::ScopeInsufficient,
+        ] {
+            let response = Problem::from(refusal.clone()).into_response();
+            let challenge = response
+                .headers()
+                .get(header::WWW_AUTHENTICATE)
+                .unwrap()
+                .to_str()
+                .unwrap();
+            assert_eq!(challenge.matches("error=").count(), 1);
+            let description = challenge
+                .split("error_description=\"")
+                .nth(1)
+                .unwrap()
+                .strip_suffix('"')
+                .unwrap();
+            let fits = |b: u8| matches!(b, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            assert!(description.bytes().all(fits), "{description}");
+            let status = if refusal == Refusal::ScopeInsufficient {
+                403
+            } else {
+                401
+            };
+            assert_eq!(response.status(), status);
+        }
+    }
+
+    #[test]
+    fn i5_a_failing_store_is_a_503_with_retry_after() {
+        let response = Problem::from(StoreError::Engine("disk on fire at /var/lib/x".into())).into_response();
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+    }
+}

@@ -1,0 +1,30 @@
+//! `/healthz` and `/readyz`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use ostracon_store::PrefilterState;
+use serde_json::{Value, json};
+
+use crate::{app::App, problem::Problem};
+
+/// The process lives.
+pub(super) async fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// The store is open, its writes succeed, and the prefilter covers it.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    let stats = app.denylist.stats();
+    if stats.refused.is_some() {
+        // The cause may hold a path; the log has it.
+        return Err(Problem::not_ready(
+            "writes are refused since an earlier failure; free its cause and restart",
+        ));
+    }
+    if let PrefilterState::Building { missing } = stats.prefilter {
+        let detail = format!("{missing} shards of the prefilter are still being built; answers are right, and slower");
+        return Err(Problem::not_ready(detail));
+    }
+    Ok(Json(json!({"status": "ready"})))
+}

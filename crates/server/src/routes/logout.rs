@@ -1,0 +1,130 @@
+//! `POST /auth/logout` and `POST /logout`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use ostracon_core::{Demand, Reason, Revocation, TargetRef, TokenType, VerifiedToken};
+use ostracon_store::Receipt;
+use serde_json::json;
+
+use crate::{
+    app::{App, Denial},
+    body::{Form, Parameters},
+    cookies,
+    credentials::{self, Ambiguous},
+    csrf,
+    problem::Problem,
+};
+
+/// Revokes what was presented, durably, and clears the cookies. Tokens that are not good revoke nothing and are no
+/// error: a client whose token has died must get out, not loop.
+pub(super) async fn logout(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Form(form): Form,
+) -> Result<Response, Problem> {
+    let query = Parameters::parse(query.as_deref().unwrap_or("").as_bytes())?;
+    let scope = scope(query.value("scope"), form.value("scope"))?;
+    let access =
+        credentials::access_token(&headers, &app.cookies).map_err(|Ambiguous| Problem::credentials_ambiguous())?;
+    let refresh_cookie = cookies::read(&headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
+    if !access.is_some_and(|presented| presented.by_bearer) {
+        csrf::check(&headers, &app.cookies, access.is_some() || refresh_cookie.is_some())?;
+    }
+
+    let access = access.map(|presented| (presented.token, TokenType::Access));
+    let refresh = form
+        .value("refresh_token")
+        .or(refresh_cookie)
+        .map(|token| (token, TokenType::Refresh));
+    let mut revocations: Vec<Revocation> = Vec::new();
+    for (token, typ) in access.into_iter().chain(refresh) {
+        match app.judge(token, typ, &Demand::default()).await {
+            Ok(token) => {
+                let asked = revocation(&app, &token, scope);
+                let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
+                revocations.extend(new);
+            }
+            // I7: what is not proven to be good has no effect.
+            Err(Denial::Refused(refusal)) => tracing::debug!(%refusal, "a token at logout revokes nothing"),
+            // The cookies stay, so that the client can try again.
+            Err(Denial::Unknown(error)) => return Err(error.into()),
+        }
+    }
+    let receipts = if revocations.is_empty() {
+        Vec::new()
+    } else {
+        // I4: the answer leaves only after this is durable.
+        app.denylist.submit(revocations)?.await?
+    };
+    answer(&app, &receipts)
+}
+
+#[derive(Clone, Copy)]
+enum LogoutScope {
+    Token,
+    Session,
+    Everywhere,
+}
+
+fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem> {
+    match (query, form) {
+        (Some(one), Some(other)) if one != other => Err(Problem::request_invalid("query and form differ in scope")),
+        (Some(word), _) | (None, Some(word)) => match word {
+            "token" => Ok(LogoutScope::Token),
+            "session" => Ok(LogoutScope::Session),
+            "everywhere" => Ok(LogoutScope::Everywhere),
+            _ => Err(Problem::request_invalid("scope is token, session or everywhere")),
+        },
+        (None, None) => Ok(LogoutScope::Session),
+    }
+}
+
+/// What ends `token` in this `scope`: where it names no session or subject, the token itself.
+fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Revocation> {
+    let claims = token.claims();
+    let iss = claims.iss();
+    let itself = claims.jti().map(|jti| TargetRef::Token { iss, jti });
+    let target = match scope {
+        LogoutScope::Token => None,
+        LogoutScope::Session => claims.sid().map(|sid| TargetRef::Session { iss, sid }),
+        LogoutScope::Everywhere => claims.sub().map(|sub| TargetRef::Subject { iss, sub }),
+    };
+    let target = target.or(itself)?.to_owned();
+    Some(Revocation::new(target, Reason::Logout, &app.policy, app.now()).expiring(claims.exp(), &app.policy))
+}
+
+fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
+    let revoked: Vec<_> = receipts
+        .iter()
+        .map(|receipt| {
+            tracing::info!(id = %receipt.id, kind = %receipt.revocation.target().as_ref().kind(), "logged out");
+            json!({
+                "kind": receipt.revocation.target().as_ref().kind().as_str(),
+                "id": receipt.id.to_string(),
+                "retained_until": receipt.revocation.retained_until().as_secs(),
+            })
+        })
+        .collect();
+    let effective_at = receipts
+        .iter()
+        .map(|r| r.revocation.effective_at())
+        .max()
+        .unwrap_or_else(|| app.now());
+    let body = axum::Json(json!({
+        "message": "Logged out successfully",
+        "revoked": revoked,
+        "effective_at": effective_at.as_secs(),
+    }));
+    let mut response = body.into_response();
+    for cookie in [&app.cookies.access, &app.cookies.refresh] {
+        let cleared = HeaderValue::try_from(app.cookies.clear(cookie)).map_err(Problem::internal)?;
+        response.headers_mut().append(header::SET_COOKIE, cleared);
+    }
+    Ok(response)
+}

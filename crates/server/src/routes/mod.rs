@@ -1,0 +1,64 @@
+//! What is answered where. Handlers are thin: they take the request apart, call, and answer.
+
+mod health;
+mod jwks;
+mod logout;
+mod revocations;
+mod sessions;
+mod verify;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header},
+    middleware,
+    response::Response,
+    routing::{any, get, post},
+};
+
+use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem};
+
+/// What browsers, applications and proxies may ask.
+pub fn public(app: Arc<App>) -> Router {
+    finish(
+        Router::new()
+            .route("/auth/verify", any(verify::verify))
+            .route("/auth/logout", post(logout::logout))
+            .route("/logout", post(logout::logout))
+            .route("/.well-known/jwks.json", get(jwks::jwks)),
+        app,
+    )
+}
+
+/// What operators and trusted backends may ask.
+pub fn admin(app: Arc<App>) -> Router {
+    finish(
+        Router::new()
+            .route("/v1/sessions", post(sessions::create))
+            .route("/v1/revocations", post(revocations::create)),
+        app,
+    )
+}
+
+fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
+    router
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::map_response(protect))
+        .with_state(app)
+}
+
+/// Every answer depends on a token or a moment, unless its route says otherwise; none is what it does not say it is.
+async fn protect(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

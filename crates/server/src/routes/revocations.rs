@@ -1,0 +1,182 @@
+//! `POST /v1/revocations`: a trusted backend or an operator revokes.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequest, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use ostracon_core::{Demand, Note, Reason, Revocation, Target, TargetRef, TokenType, UnixTime};
+use ostracon_store::Receipt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    app::{App, Denial},
+    body,
+    client::{Role, authorize},
+    problem::Problem,
+};
+
+/// How far ahead a cut-off can lie. What is later was meant in milliseconds.
+const FARTHEST_AHEAD: core::time::Duration = core::time::Duration::from_hours(24 * 400);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    target: Option<Map<String, Value>>,
+    token: Option<String>,
+    /// When the token of the target ends, in seconds.
+    exp: Option<u64>,
+    before: Option<u64>,
+    #[serde(default)]
+    reason: Reason,
+    note: Option<Note>,
+}
+
+/// What stands, as it is answered.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: String,
+    target: &'a Target,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a Note>,
+    effective_at: u64,
+    retained_until: u64,
+    durable: bool,
+}
+
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    authorize(&app.clients, request.headers(), Role::Revoke)?;
+    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
+    let (receipt, changed) = match asked(&app, body).await? {
+        Asked::New(revocation) => {
+            let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();
+            let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
+            let changed = receipt.changed;
+            (receipt, changed)
+        }
+        Asked::Stands(receipt) => (receipt, false),
+    };
+    tracing::info!(id = %receipt.id, kind = %receipt.revocation.target().as_ref().kind(), changed, "revoked by a client");
+    let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, axum::Json(answer(&receipt))).into_response())
+}
+
+fn answer(receipt: &Receipt) -> Answer<'_> {
+    let revocation = &receipt.revocation;
+    Answer {
+        id: receipt.id.to_string(),
+        target: revocation.target(),
+        before: revocation.cutoff().map(UnixTime::as_secs),
+        reason: revocation.reason(),
+        note: revocation.note(),
+        effective_at: revocation.effective_at().as_secs(),
+        retained_until: revocation.retained_until().as_secs(),
+        durable: true,
+    }
+}
+
+enum Asked {
+    New(Revocation),
+    /// The token that was sent is denied already.
+    Stands(Receipt),
+}
+
+async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
+    let now = app.now();
+    match (body.target, &body.token) {
+        (Some(target), None) => {
+            let target = target_of(app, target)?;
+            let kind = target.as_ref().kind();
+            let mut revocation = Revocation::new(target, body.reason, &app.policy, now);
+            if let Some(before) = body.before {
+                if !kind.has_cutoff() {
+                    return Err(Problem::member_invalid(
+                        "before",
+                        format_args!("a {kind} has no cut-off"),
+                    ));
+                }
+                if UnixTime::from_secs(before) > now.saturating_add(FARTHEST_AHEAD) {
+                    return Err(Problem::member_invalid(
+                        "before",
+                        "more than 400 days ahead; it is in seconds",
+                    ));
+                }
+                revocation = revocation.before(UnixTime::from_secs(before), &app.policy);
+            }
+            if let Some(exp) = body.exp {
+                revocation = revocation.expiring(ending(app, kind.as_str() == "token", exp, now)?, &app.policy);
+            }
+            Ok(Asked::New(revocation.noted(body.note)))
+        }
+        (None, Some(token)) => {
+            if body.before.is_some() || body.exp.is_some() {
+                return Err(Problem::member_invalid(
+                    "token",
+                    "says itself when it was issued and when it ends",
+                ));
+            }
+            by_token(app, token, body.reason, body.note).await
+        }
+        _ => Err(Problem::member_invalid(
+            "target",
+            "exactly one of target and token is needed",
+        )),
+    }
+}
+
+/// `exp` of the token of a target: one that policy could accept, so that the entry covers it (I1).
+fn ending(app: &App, is_token: bool, exp: u64, now: UnixTime) -> Result<UnixTime, Problem> {
+    let refused = |problem: &str| Err(Problem::member_invalid("exp", problem));
+    let exp = UnixTime::from_secs(exp);
+    if !is_token {
+        return refused("only a token has one");
+    }
+    let latest = now
+        .saturating_add(app.policy.leeway())
+        .saturating_add(app.policy.longest_lifetime());
+    if exp > latest {
+        return refused("no token that is accepted lives that long; it is in seconds");
+    }
+    Ok(exp)
+}
+
+fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Problem> {
+    let own = || Value::from(app.tokens.issuer.as_str());
+    target.entry("iss").or_insert_with(own);
+    serde_path_to_error::deserialize(Value::Object(target))
+        .map_err(|error| Problem::member_invalid("target", body::without_values(error.inner())))
+}
+
+async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
+    let mut judged = app.judge(token, TokenType::Access, &Demand::default()).await;
+    if matches!(&judged, Err(Denial::Refused(refusal)) if *refusal == ostracon_core::Refusal::Unsupported("typ")) {
+        judged = app.judge(token, TokenType::Refresh, &Demand::default()).await;
+    }
+    let token = match judged {
+        Ok(token) => token,
+        Err(Denial::Unknown(error)) => return Err(error.into()),
+        Err(Denial::Refused(ostracon_core::Refusal::Revoked(revocation))) => {
+            let id = app.denylist.id(revocation.target().as_ref());
+            return Ok(Asked::Stands(Receipt {
+                id,
+                revocation: *revocation,
+                changed: false,
+            }));
+        }
+        // The caller is not the one who presents it, so this is no 401.
+        Err(Denial::Refused(refusal)) => return Err(Problem::member_refused("token", &refusal)),
+    };
+    let claims = token.claims();
+    let jti = claims
+        .jti()
+        .ok_or_else(|| Problem::member_invalid("token", "has no jti"))?;
+    let target = TargetRef::Token { iss: claims.iss(), jti }.to_owned();
+    let revocation = Revocation::new(target, reason, &app.policy, app.now()).expiring(claims.exp(), &app.policy);
+    Ok(Asked::New(revocation.noted(note)))
+}

@@ -1,0 +1,125 @@
+//! `/auth/verify`: whether a request may pass, for the proxy in front of an application.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode},
+};
+use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Tier, TokenType};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::{
+    app::App,
+    body::Parameters,
+    credentials::{self, Ambiguous},
+    problem::Problem,
+};
+
+/// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<HeaderMap, Problem> {
+    let presented = credentials::access_token(&headers, &app.cookies)
+        .map_err(|Ambiguous| Problem::credentials_ambiguous().with_status(StatusCode::UNAUTHORIZED))?
+        .ok_or_else(Problem::token_missing)?;
+    let rule = Rule::parse(query.as_deref().unwrap_or("")).map_err(|p| p.with_status(StatusCode::FORBIDDEN))?;
+    let audience = rule.aud.as_deref().unwrap_or(&app.tokens.audience);
+    let demand = Demand {
+        audiences: &[audience],
+        scope: rule.scope,
+        tier: rule.tier,
+    };
+    let token = app.judge(presented.token, TokenType::Access, &demand).await?;
+    Ok(identity(token.claims()))
+}
+
+/// What the proxy's configuration asks for. What it does not understand it refuses: a rule with a slip in it would pass
+/// more than was meant.
+struct Rule {
+    aud: Option<String>,
+    scope: Scope,
+    tier: Tier,
+}
+
+impl Rule {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let parameters = Parameters::parse(query.as_bytes())?;
+        if parameters.names().any(|name| !matches!(name, "aud" | "scope" | "tier")) {
+            return Err(Problem::request_invalid("the query takes aud, scope and tier"));
+        }
+        let scope = Scope::new(parameters.value("scope").unwrap_or(""))
+            .map_err(|problem| Problem::request_invalid(format!("scope: {problem}")))?;
+        let tier = match parameters.value("tier") {
+            None | Some("standard") => Tier::Standard,
+            Some("low") => Tier::Low,
+            Some("high") => Tier::High,
+            Some(_) => return Err(Problem::request_invalid("tier is low, standard or high")),
+        };
+        Ok(Self {
+            aud: parameters.value("aud").map(str::to_owned),
+            scope,
+            tier,
+        })
+    }
+}
+
+/// What a header cannot hold, and the percent sign, so that decoding gives back what was encoded.
+const NOT_IN_A_LIST: &AsciiSet = &CONTROLS.add(b'%');
+/// The same and the space, which is lost at the ends of a header.
+const NOT_IN_A_NAME: &AsciiSet = &NOT_IN_A_LIST.add(b' ');
+
+/// Who the token is about. Each header stands, empty where the token does not say, so that a proxy that copies them
+/// never leaves the client's own in their place (A81).
+fn identity(claims: &Claims) -> HeaderMap {
+    let name = |text: Option<&str>| header(text.unwrap_or(""), NOT_IN_A_NAME);
+    HeaderMap::from_iter(
+        [
+            ("x-auth-subject", name(claims.sub().map(Subject::as_str))),
+            ("x-auth-session", name(claims.sid().map(SessionId::as_str))),
+            ("x-auth-client", name(claims.client_id().map(ClientId::as_str))),
+            ("x-auth-scope", header(claims.scope().as_str(), NOT_IN_A_LIST)),
+            ("x-auth-token-id", name(claims.jti().map(Jti::as_str))),
+            ("x-auth-expires", HeaderValue::from(claims.exp().as_secs())),
+        ]
+        .map(|(name, value)| (axum::http::HeaderName::from_static(name), value)),
+    )
+}
+
+fn header(text: &str, encoded: &'static AsciiSet) -> HeaderValue {
+    let text: std::borrow::Cow<'_, str> = utf8_percent_encode(text, encoded).into();
+    // Nothing is left that a header cannot hold; if it were, an empty one is safer than none.
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a88_values_that_headers_cannot_hold_are_encoded() {
+        let json = r#"{"iss":"i","exp":9.5,"sub":" 100% J\u00f6rg","jti":"j","scope":"a b"}"#;
+        let headers = identity(&Claims::parse(json.as_bytes()).unwrap());
+        let value = |name: &str| headers.get(name).unwrap().to_str().unwrap();
+        assert_eq!(value("x-auth-subject"), "%20100%25%20J%C3%B6rg");
+        assert_eq!((value("x-auth-scope"), value("x-auth-expires")), ("a b", "9"));
+        assert_eq!((value("x-auth-session"), value("x-auth-client")), ("", ""));
+    }
+
+    #[test]
+    fn a_rule_with_a_slip_in_it_is_refused() {
+        assert!(Rule::parse("aud=shop&scope=read%20write&tier=high").is_ok());
+        for bad in [
+            "teir=high",
+            "tier=High",
+            "tier=",
+            "scope=a%22",
+            "aud=a&aud=b",
+            "access_token=x",
+        ] {
+            assert!(Rule::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
