@@ -1,1 +1,17 @@
-//! .
+//! What the contracts are tried with: the real program in a directory of its own, and requests to it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a test that cannot go on fails"
+)]
+
+mod http;
+mod keys;
+mod program;
+
+pub use http::{Answer, Ask, raw};
+pub use keys::{es256_pem, forged, rs256_pem, signed};
+pub use program::{Home, Login, Server, binary, wait_for};

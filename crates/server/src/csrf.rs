@@ -49,6 +49,9 @@ mod tests {
     use super::*;
     use crate::cookies::{CookieName, Origin, SameSite};
 
+    /// Headers, and whether a request with them passes with cookies and without.
+    type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
+
     #[test]
     fn a86_p107_only_our_own_pages_and_those_we_name() {
         let settings = |allow_same_site_requests| CookieSettings {
@@ -59,8 +62,6 @@ mod tests {
             allow_same_site_requests,
         };
         let (site, origin) = (SEC_FETCH_SITE, "origin");
-        /// Headers, and whether a request with them passes with cookies and without.
-        type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
         let cases: [Case<'_>; 12] = [
             (&[(site, "same-origin")], true, true),
             (&[(site, "none")], true, true),

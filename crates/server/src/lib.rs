@@ -3,6 +3,7 @@
 //! [`Config::load`] reads and checks a configuration, [`App::open`] opens what it describes, [`public`] and [`admin`]
 //! are the two routers, and [`run`] serves them until it is told to end.
 
+mod answer;
 mod app;
 mod body;
 mod client;

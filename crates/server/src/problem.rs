@@ -4,15 +4,14 @@
 //! know goes to the log.
 
 use axum::{
-    Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use ostracon_core::Refusal;
 use ostracon_store::StoreError;
-use serde_json::json;
+use serde::Serialize;
 
-use crate::client::Role;
+use crate::{answer, client::Role};
 
 /// A failure as the caller is told of it.
 #[derive(Clone, Debug)]
@@ -185,15 +184,25 @@ impl From<StoreError> for Problem {
     }
 }
 
+/// The members of RFC 9457 §3.1, and the word that programs match on.
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Json(json!({
-            "type": format!("urn:ostracon:problem:{}", self.code),
-            "title": self.code.replace('_', " "),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-        }));
+        let body = answer::Json(Details {
+            r#type: format!("urn:ostracon:problem:{}", self.code),
+            title: self.code.replace('_', " "),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+        });
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use ostracon_store::PrefilterState;
 use serde_json::{Value, json};
 
-use crate::{app::App, problem::Problem};
+use crate::{answer::Json, app::App, problem::Problem};
 
 /// The process lives.
 pub(super) async fn healthz() -> Json<Value> {

@@ -9,9 +9,10 @@ use axum::{
 };
 use ostracon_core::{Demand, Reason, Revocation, TargetRef, TokenType, VerifiedToken};
 use ostracon_store::Receipt;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
+    answer::Json,
     app::{App, Denial},
     body::{Form, Parameters},
     cookies,
@@ -99,29 +100,37 @@ fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Re
     Some(Revocation::new(target, Reason::Logout, &app.policy, app.now()).expiring(claims.exp(), &app.policy))
 }
 
+#[derive(Serialize)]
+struct LoggedOut {
+    message: &'static str,
+    revoked: Vec<Revoked>,
+    effective_at: u64,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    kind: &'static str,
+    id: String,
+    retained_until: u64,
+}
+
 fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
-    let revoked: Vec<_> = receipts
-        .iter()
-        .map(|receipt| {
-            tracing::info!(id = %receipt.id, kind = %receipt.revocation.target().as_ref().kind(), "logged out");
-            json!({
-                "kind": receipt.revocation.target().as_ref().kind().as_str(),
-                "id": receipt.id.to_string(),
-                "retained_until": receipt.revocation.retained_until().as_secs(),
-            })
-        })
-        .collect();
-    let effective_at = receipts
-        .iter()
-        .map(|r| r.revocation.effective_at())
-        .max()
-        .unwrap_or_else(|| app.now());
-    let body = axum::Json(json!({
-        "message": "Logged out successfully",
-        "revoked": revoked,
-        "effective_at": effective_at.as_secs(),
-    }));
-    let mut response = body.into_response();
+    let revoked = receipts.iter().map(|receipt| {
+        let kind = receipt.revocation.target().as_ref().kind();
+        tracing::info!(id = %receipt.id, %kind, "logged out");
+        Revoked {
+            kind: kind.as_str(),
+            id: receipt.id.to_string(),
+            retained_until: receipt.revocation.retained_until().as_secs(),
+        }
+    });
+    let effective_at = receipts.iter().map(|r| r.revocation.effective_at()).max();
+    let mut response = Json(LoggedOut {
+        message: "Logged out successfully",
+        revoked: revoked.collect(),
+        effective_at: effective_at.unwrap_or_else(|| app.now()).as_secs(),
+    })
+    .into_response();
     for cookie in [&app.cookies.access, &app.cookies.refresh] {
         let cleared = HeaderValue::try_from(app.cookies.clear(cookie)).map_err(Problem::internal)?;
         response.headers_mut().append(header::SET_COOKIE, cleared);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    answer::Json,
     app::{App, Denial},
     body,
     client::{Role, authorize},
@@ -64,7 +65,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     };
     tracing::info!(id = %receipt.id, kind = %receipt.revocation.target().as_ref().kind(), changed, "revoked by a client");
     let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, axum::Json(answer(&receipt))).into_response())
+    Ok((status, Json(answer(&receipt))).into_response())
 }
 
 fn answer(receipt: &Receipt) -> Answer<'_> {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    answer::Json,
     app::App,
     body,
     client::{Role, authorize},
@@ -46,7 +47,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
     let login = login(&app, body, &caller)?;
     let pair = app.log_in(&login).await?;
-    Ok((StatusCode::CREATED, Pair::headers(), axum::Json(pair)).into_response())
+    Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
 }
 
 fn login(app: &App, body: Body, caller: &str) -> Result<Login, Problem> {

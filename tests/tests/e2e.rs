@@ -1,0 +1,16 @@
+//! The contract of the program, tried over HTTP on the real one.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "e2e/configuration.rs"]
+mod configuration;
+#[path = "e2e/crash.rs"]
+mod crash;
+#[path = "e2e/logout.rs"]
+mod logout;
+#[path = "e2e/main_job.rs"]
+mod main_job;
+#[path = "e2e/revocations.rs"]
+mod revocations;
+#[path = "e2e/verify.rs"]
+mod verify;

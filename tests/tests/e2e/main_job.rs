@@ -1,0 +1,134 @@
+//! The first commands of a new user.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use ostracon_tests::binary;
+
+#[test]
+fn the_demo_tells_its_story_and_cleans_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = Command::new(binary())
+        .arg("demo")
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(told.status.success(), "{text}");
+    for part in [
+        "201 Created",
+        "200 OK",
+        "401 Unauthorized",
+        "token_revoked",
+        "SIGKILL",
+        "status 0",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(
+        !text.contains("WARN") && told.stderr.is_empty(),
+        "{told:?}",
+        told = told.stderr
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// `serve --dev` in an empty directory, with what it prints up to the last of the lines to copy.
+fn dev(dir: &Path) -> (Child, Vec<String>) {
+    let mut child = Command::new(binary())
+        .args(["serve", "--dev"])
+        .current_dir(dir)
+        .env("OSTRACON_LISTEN__PUBLIC", "127.0.0.1:0")
+        .env("OSTRACON_LISTEN__ADMIN", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut told = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        told.push(line);
+        if told.iter().filter(|l| l.contains("curl ")).count() == 4 {
+            return (child, told);
+        }
+    }
+    let _ = child.wait();
+    panic!("it said only {told:?}");
+}
+
+/// The four lines, copied into a shell, do what they say; a second start knows all of it, but shows no secret.
+#[test]
+fn the_lines_to_copy_work_and_a_second_start_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut child, told) = dev(dir.path());
+    let home = dir.path().join("ostracon-data");
+    let files: Vec<_> = fs::read_dir(&home).unwrap().map(|e| e.unwrap().path()).collect();
+    let pem = files
+        .iter()
+        .find(|p| p.extension().is_some_and(|e| e == "pem"))
+        .unwrap();
+    assert_eq!(fs::metadata(pem).unwrap().permissions().mode() & 0o777, 0o600);
+    let secret = told
+        .iter()
+        .find_map(|l| l.strip_prefix("secret  ")?.split(' ').next())
+        .unwrap();
+    assert!(
+        !fs::read_to_string(home.join("ostracon.toml")).unwrap().contains(secret),
+        "only its hash is kept"
+    );
+
+    let lines: Vec<_> = told.iter().filter(|l| l.contains("curl ")).cloned().collect();
+    let shell = |script: &str| {
+        let ran = Command::new("bash").args(["-c", script]).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let said = shell(&format!("{}\necho TOKEN=$TOKEN", lines.join("\n")));
+    let statuses: Vec<_> = said
+        .lines()
+        .filter_map(|l| l.strip_prefix("HTTP/1.1 ")?.get(..3))
+        .collect();
+    assert_eq!(statuses, ["200", "200", "401"], "{said}");
+    let token = said.lines().find_map(|l| l.strip_prefix("TOKEN=")).unwrap().to_owned();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let (mut child, told) = dev(dir.path());
+    assert!(told.iter().all(|l| !l.contains(secret)), "shown once");
+    let verify = told.iter().rfind(|l| l.contains("/auth/verify")).unwrap();
+    let said = shell(&format!("TOKEN={token}\n{verify}"));
+    assert!(
+        said.contains("401 Unauthorized") && said.contains("token_revoked"),
+        "{said}"
+    );
+    let said = shell(&format!(
+        "SECRET={secret}\n{}\n{verify}",
+        told.iter().find(|l| l.contains("curl ")).unwrap()
+    ));
+    assert!(said.contains("200 OK"), "the same client, the same key: {said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn help_teaches_and_a_secret_can_be_made() {
+    let help = Command::new(binary()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        ["serve", "demo", "init", "secret", "Example"]
+            .iter()
+            .all(|word| help.contains(word)),
+        "{help}"
+    );
+    assert_eq!(
+        Command::new(binary()).arg("sevre").output().unwrap().status.code(),
+        Some(2)
+    );
+    let made = Command::new(binary()).arg("secret").output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let hash = made.lines().find_map(|l| l.strip_prefix("secret_sha256  ")).unwrap();
+    assert_eq!(hash.len(), 64);
+}
