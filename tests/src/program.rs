@@ -161,6 +161,8 @@ pub struct Server {
     pub public: Ask,
     /// Where backends ask, as the client with all roles that `init` gives.
     pub admin: Ask,
+    /// The public side, as the same client: where it speaks OAuth.
+    pub oauth: Ask,
     log: NamedTempFile,
     _stdout: BufReader<ChildStdout>,
 }
@@ -186,12 +188,11 @@ impl Server {
             }
             panic!("it did not start: {}", fs::read_to_string(log.path()).unwrap());
         };
-        let (public, admin) = (
-            Ask::new(&address("public")),
-            Ask::new(&address("admin")).as_client("backend", secret),
-        );
+        let public = Ask::new(&address("public"));
+        let admin = Ask::new(&address("admin")).as_client("backend", secret);
         let server = Self {
             child,
+            oauth: public.as_client("backend", secret),
             public,
             admin,
             log,
@@ -210,20 +211,12 @@ impl Server {
     pub fn log_in_with(&self, body: &Value) -> Login {
         let answer = self.admin.post_json("/v1/sessions", body);
         assert_eq!(answer.status, 201, "{answer:?}");
-        let text = |name: &str| answer.json().get(name).unwrap().as_str().unwrap().to_owned();
-        let cookies = answer.json().get("cookies").unwrap().as_array().unwrap().clone();
-        let pair = |n: usize| {
-            let cookie = cookies.get(n).unwrap().as_str().unwrap();
-            cookie.split(';').next().unwrap().to_owned()
-        };
-        Login {
-            access: text("access_token"),
-            refresh: text("refresh_token"),
-            sid: text("sid"),
-            jti: text("jti"),
-            access_cookie: pair(0),
-            refresh_cookie: pair(1),
-        }
+        Login::read(&answer)
+    }
+
+    /// Exchanges a refresh token.
+    pub fn refresh(&self, token: &str) -> Answer {
+        self.public.post_json("/auth/refresh", &json!({"refresh_token": token}))
     }
 
     /// What `/auth/verify` says to `token`.
@@ -277,7 +270,7 @@ impl Drop for Server {
 }
 
 /// What a login is answered with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "as in the answer; the cookies as name=value")]
 pub struct Login {
     pub access: String,
@@ -286,4 +279,34 @@ pub struct Login {
     pub jti: String,
     pub access_cookie: String,
     pub refresh_cookie: String,
+}
+
+impl Login {
+    /// Reads the answer to a login or a refresh.
+    pub fn read(answer: &Answer) -> Self {
+        let json = answer.json();
+        let text = |name: &str| {
+            json.get(name)
+                .unwrap_or_else(|| panic!("{answer:?}"))
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let pair = |n: usize| {
+            let cookie = json
+                .get("cookies")
+                .and_then(|all| all.get(n))
+                .and_then(Value::as_str)
+                .unwrap_or("");
+            cookie.split(';').next().unwrap().to_owned()
+        };
+        Self {
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+            sid: text("sid"),
+            jti: text("jti"),
+            access_cookie: pair(0),
+            refresh_cookie: pair(1),
+        }
+    }
 }

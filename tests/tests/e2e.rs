@@ -10,6 +10,10 @@ mod crash;
 mod logout;
 #[path = "e2e/main_job.rs"]
 mod main_job;
+#[path = "e2e/oauth.rs"]
+mod oauth;
+#[path = "e2e/refresh.rs"]
+mod refresh;
 #[path = "e2e/revocations.rs"]
 mod revocations;
 #[path = "e2e/verify.rs"]

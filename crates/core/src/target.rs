@@ -211,6 +211,15 @@ impl<'a> Targets<'a> {
         }
     }
 
+    /// The same without the token itself: what else could end it.
+    #[must_use]
+    pub fn without_token(mut self) -> Self {
+        for target in &mut self.all {
+            target.take_if(|target| target.kind() == Kind::Token);
+        }
+        self
+    }
+
     /// Each of them, at most six.
     pub fn iter(&self) -> impl Iterator<Item = TargetRef<'a>> {
         self.all.into_iter().flatten()
@@ -240,6 +249,8 @@ mod tests {
             .map(|(kind, name)| (kind, "i", name));
         assert_eq!(named, expected.collect::<Vec<_>>());
         assert!(targets.iter().all(|t| t.to_owned().as_ref() == t));
+        let others: Vec<_> = targets.without_token().iter().map(|t| t.kind()).collect();
+        assert_eq!(others, &Kind::ALL[1..]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Tokens},
     cookies::CookieSettings,
     problem::Problem,
+    rotation::Successor,
 };
 
 /// An application that is running: routes are answered from it, and from nothing else.
@@ -24,6 +25,7 @@ pub struct App {
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
+    pub(crate) successor: Successor,
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) clock: Clock,
 }
@@ -63,6 +65,7 @@ impl App {
         let mut keyring = Keyring::default();
         keyring.trust(config.tokens.issuer.clone(), own);
         let denylist = Denylist::open(&config.data_dir, &config.denylist)?;
+        let successor = Successor::open(&config.data_dir)?;
         let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
         let policy = Policy::default().with_longest_lifetime(longest);
         Ok(Arc::new(Self {
@@ -73,6 +76,7 @@ impl App {
             keyring,
             clients: config.clients,
             cookies: config.cookies,
+            successor,
             denylist: Arc::new(denylist),
             clock,
         }))
@@ -181,4 +185,26 @@ fn longest_lifetime(data_dir: &Path, configured: Duration) -> Result<Duration, S
         ostracon_store::write_new(&path, format!("{}\n", configured.as_secs()).as_bytes())?;
     }
     Ok(configured.max(before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i1_the_longest_lifetime_outlives_a_shorter_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = |days| {
+            longest_lifetime(dir.path(), Duration::from_hours(days * 24))
+                .unwrap()
+                .as_secs()
+                / 86_400
+        };
+        assert_eq!([run(30), run(7), run(30), run(31), run(1)], [30, 30, 30, 31, 31]);
+        std::fs::write(dir.path().join("longest-lifetime"), "soon").unwrap();
+        assert!(matches!(
+            longest_lifetime(dir.path(), Duration::ZERO),
+            Err(StoreError::Damaged { .. })
+        ));
+    }
 }

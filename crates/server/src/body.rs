@@ -19,29 +19,49 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if media_type(request.headers()) != Some("application/json") {
-            return Err(Problem::media_type_unsupported("application/json"));
+        if media_type(request.headers()) != Some(JSON) {
+            return Err(Problem::media_type_unsupported(JSON));
         }
         json(&bytes(request, state).await?).map(Self)
     }
 }
 
-/// Parameters of a form; none if there is no body.
+/// Parameters of a form, and of nothing else; none if there is no body.
 pub(crate) struct Form(pub(crate) Parameters);
 
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_form = media_type(request.headers()) == Some("application/x-www-form-urlencoded");
-        let bytes = bytes(request, state).await?;
-        match bytes.as_ref() {
-            [] => Ok(Self(Parameters::default())),
-            form if is_form => Parameters::parse(form).map(Self),
-            _ => Err(Problem::media_type_unsupported("application/x-www-form-urlencoded")),
+        let sent = media_type(request.headers());
+        match (bytes(request, state).await?.as_ref(), sent) {
+            ([], _) => Ok(Self(Parameters::default())),
+            (form, Some(FORM)) => Parameters::parse(form).map(Self),
+            _ => Err(Problem::media_type_unsupported(FORM)),
         }
     }
 }
+
+/// Parameters of a form or of a flat JSON object; none if there is no body.
+impl<S: Send + Sync> FromRequest<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let sent = media_type(request.headers());
+        match (bytes(request, state).await?.as_ref(), sent) {
+            ([], _) => Ok(Self::default()),
+            (form, Some(FORM)) => Self::parse(form),
+            (object, Some(JSON)) => {
+                let members: std::collections::BTreeMap<String, String> = json(object)?;
+                Ok(Self(members.into_iter().collect()))
+            }
+            _ => Err(Problem::media_type_unsupported(FORM)),
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Names and values, each name once (P59).
 #[derive(Debug, Default)]
@@ -81,10 +101,10 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     })
 }
 
-fn media_type(headers: &HeaderMap) -> Option<&str> {
+fn media_type(headers: &HeaderMap) -> Option<&'static str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or(value).trim();
-    ["application/json", "application/x-www-form-urlencoded"]
+    [JSON, FORM]
         .into_iter()
         .find(|known| essence.eq_ignore_ascii_case(known))
 }

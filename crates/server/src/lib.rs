@@ -12,11 +12,13 @@ mod config;
 mod cookies;
 mod credentials;
 mod csrf;
-mod issue;
+mod login;
 mod problem;
 mod random;
+mod rotation;
 mod routes;
 mod run;
+mod session;
 
 pub use app::{App, OpenError};
 pub use client::{Client, Role, new_secret};

@@ -116,6 +116,21 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.code().as_str(), detail)
     }
 
+    /// A refresh token that is not exchanged.
+    pub(crate) fn refresh_refused(code: &'static str, detail: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, detail).bearer("invalid_token")
+    }
+
+    /// A token that is not the asking client's.
+    pub(crate) fn client_mismatch(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "client_mismatch", detail)
+    }
+
+    pub(crate) fn grant_unsupported() -> Self {
+        let detail = "grant_type refresh_token is the only one";
+        Self::new(StatusCode::BAD_REQUEST, "grant_unsupported", detail)
+    }
+
     /// What is asked for contradicts what is revoked.
     pub(crate) fn revoked_ahead(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "revoked_ahead", detail)
@@ -213,6 +228,56 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// The same, as the OAuth endpoints tell it (RFC 6749 §5.2).
+#[derive(Debug)]
+pub(crate) struct OauthProblem(pub(crate) Problem);
+
+impl From<Problem> for OauthProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+#[derive(Serialize)]
+struct OauthDetails {
+    error: &'static str,
+    error_description: String,
+}
+
+impl IntoResponse for OauthProblem {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let (error, status) = match (problem.code, problem.status) {
+            ("client_unauthorized", status) => ("invalid_client", status),
+            ("role_missing", status) => ("unauthorized_client", status),
+            ("grant_unsupported", status) => ("unsupported_grant_type", status),
+            ("scope_insufficient", _) => ("invalid_scope", StatusCode::BAD_REQUEST),
+            ("client_mismatch", status) => ("invalid_grant", status),
+            // Whatever a resource would answer 401 to, is here a grant that is not good.
+            (_, StatusCode::UNAUTHORIZED) => ("invalid_grant", StatusCode::BAD_REQUEST),
+            (_, status @ StatusCode::SERVICE_UNAVAILABLE) => ("temporarily_unavailable", status),
+            (_, status) if status.is_server_error() => ("server_error", status),
+            (_, status) => ("invalid_request", status),
+        };
+        let body = answer::Json(OauthDetails {
+            error,
+            // The characters that RFC 6749 §5.2 allows have no quotation mark.
+            error_description: problem.detail.replace('"', "'"),
+        });
+        let challenge = problem.challenge.filter(|_| error == "invalid_client");
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        if let Some(challenge) = challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = problem.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ostracon_core::{Revocation, UnixTime};
+use ostracon_core::{Revocation, Target, UnixTime};
 
 use crate::{
     commit::{Commit, Completion, Receipt, pair},
@@ -34,30 +34,43 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     jobs: Vec<Job>,
-    records: usize,
+    asks: usize,
     closed: bool,
 }
 
-/// Records that become durable together, or not at all.
+/// What a writer asks for.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// The target is denied, by the stricter of this and what stands.
+    Revoke(Revocation),
+    /// The target is denied by this if nothing stands, expired or not; what stands stays as it is.
+    RevokeIfAbsent(Revocation),
+    /// The target is denied no longer.
+    Lift(Target),
+    /// What is retained up to this time is about to be dropped.
+    Forget(UnixTime),
+}
+
+/// What becomes durable together, or not at all.
 #[derive(Debug)]
 struct Job {
-    records: Vec<Record>,
+    asks: Vec<Ask>,
     completion: Completion,
 }
 
 impl Queue {
-    /// Puts `records`, at most [`MAX_GROUP`], in line.
-    pub(crate) fn submit(&self, records: Vec<Record>) -> Result<Commit, StoreError> {
+    /// Puts `asks`, at most [`MAX_GROUP`], in line.
+    pub(crate) fn submit(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
         let mut waiting = unpoisoned(self.state.lock());
         if waiting.closed {
             return Err(StoreError::Closed);
         }
-        if waiting.records.saturating_add(records.len()) > MAX_WAITING {
+        if waiting.asks.saturating_add(asks.len()) > MAX_WAITING {
             return Err(StoreError::Busy);
         }
         let (commit, completion) = pair();
-        waiting.records = waiting.records.saturating_add(records.len());
-        waiting.jobs.push(Job { records, completion });
+        waiting.asks = waiting.asks.saturating_add(asks.len());
+        waiting.jobs.push(Job { asks, completion });
         drop(waiting);
         self.filled.notify_one();
         Ok(commit)
@@ -78,19 +91,19 @@ impl Queue {
             }
             waiting = unpoisoned(self.filled.wait(waiting));
         }
-        let mut records = 0_usize;
+        let mut asks = 0_usize;
         let fit = waiting
             .jobs
             .iter()
             .take_while(|job| {
-                records = records.saturating_add(job.records.len());
-                records <= MAX_GROUP
+                asks = asks.saturating_add(job.asks.len());
+                asks <= MAX_GROUP
             })
             .count()
             .max(1);
         let jobs: Vec<_> = waiting.jobs.drain(..fit).collect();
-        let taken = jobs.iter().map(|job| job.records.len()).sum();
-        waiting.records = waiting.records.saturating_sub(taken);
+        let taken = jobs.iter().map(|job| job.asks.len()).sum();
+        waiting.asks = waiting.asks.saturating_sub(taken);
         Some(jobs)
     }
 }
@@ -115,7 +128,7 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal) {
         }
         let done: Vec<_> = jobs
             .into_iter()
-            .map(|job| (job.completion, group.stage(job.records)))
+            .map(|job| (job.completion, group.stage(job.asks)))
             .collect();
         begun = group.write(&mut journal, done);
         shared.mailbox.nudge();
@@ -160,18 +173,18 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Takes in the records of one job: what they come to, given what stands. On an error nothing of it is taken in.
-    fn stage(&mut self, records: Vec<Record>) -> Result<Vec<Receipt>, StoreError> {
+    /// Takes in one job: what it comes to, given what stands. On an error nothing of it is taken in.
+    fn stage(&mut self, asks: Vec<Ask>) -> Result<Vec<Receipt>, StoreError> {
         let mut changes: HashMap<Digest, Change> = HashMap::new();
         let mut written = Vec::new();
-        let mut receipts = Vec::with_capacity(records.len());
-        for record in records {
-            match &record {
-                Record::Forget(until) => {
-                    self.forget = self.forget.max(*until);
-                    written.push(record);
+        let mut receipts = Vec::with_capacity(asks.len());
+        for ask in asks {
+            match ask {
+                Ask::Forget(until) => {
+                    self.forget = self.forget.max(until);
+                    written.push(Record::Forget(until));
                 }
-                Record::Lift(target) => {
+                Ask::Lift(target) => {
                     let id = self.shared.key.digest(target.as_ref());
                     if let Some(revocation) = self.standing(&changes, &id)? {
                         receipts.push(Receipt {
@@ -180,22 +193,24 @@ impl<'a> Group<'a> {
                             changed: true,
                         });
                         changes.insert(id, None);
-                        written.push(record);
+                        written.push(Record::Lift(target));
                     }
                 }
-                Record::Revoke(asked) => {
+                Ask::Revoke(ref asked) | Ask::RevokeIfAbsent(ref asked) => {
                     let id = self.shared.key.digest(asked.target().as_ref());
-                    let standing = self.standing(&changes, &id)?;
-                    let (revocation, stricter) = merged(asked, standing);
+                    let (revocation, stricter) = match (self.standing(&changes, &id)?, &ask) {
+                        (Some(standing), Ask::RevokeIfAbsent(_)) => (standing, false),
+                        (standing, _) => merged(asked, standing),
+                    };
+                    if stricter {
+                        changes.insert(id, Some(revocation.clone()));
+                        written.push(Record::Revoke(asked.clone()));
+                    }
                     receipts.push(Receipt {
                         id,
-                        revocation: revocation.clone(),
+                        revocation,
                         changed: stricter,
                     });
-                    if stricter {
-                        changes.insert(id, Some(revocation));
-                        written.push(record);
-                    }
                 }
             }
         }
@@ -258,8 +273,10 @@ pub(crate) fn merged(asked: &Revocation, standing: Option<Revocation>) -> (Revoc
     let Some(standing) = standing else {
         return (asked.clone(), true);
     };
-    let (cutoff, end) = (standing.cutoff(), standing.retained_until());
-    let merged = standing.merge(asked.clone());
-    let changed = merged.cutoff() != cutoff || merged.retained_until() != end;
-    (merged, changed)
+    let merged = standing.clone().merge(asked.clone());
+    if merged.cutoff() != standing.cutoff() || merged.retained_until() != standing.retained_until() {
+        (merged, true)
+    } else {
+        (standing, false)
+    }
 }

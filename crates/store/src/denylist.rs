@@ -11,7 +11,7 @@ use ostracon_core::{Facts, Revocation, Target, TargetRef, Targets, UnixTime};
 
 use crate::{
     commit::{Commit, Receipt},
-    committer::{self, merged},
+    committer::{self, Ask, merged},
     digest::{Digest, DigestKey},
     engine::{self, Checkpoint, Engine},
     error::StoreError,
@@ -196,17 +196,28 @@ impl Denylist {
     /// [`StoreError::Busy`] when too much waits or more than 8,192 are given at once; [`StoreError::ReadOnly`],
     /// [`StoreError::Closed`]. Nothing is written then.
     pub fn submit(&self, revocations: Vec<Revocation>) -> Result<Commit, StoreError> {
-        self.write(revocations.into_iter().map(Record::Revoke).collect())
+        self.write(revocations.into_iter().map(Ask::Revoke).collect())
     }
 
-    fn write(&self, records: Vec<Record>) -> Result<Commit, StoreError> {
+    /// Denies what `revocation` names unless an entry of that target is there already, expired or not. Of all who try,
+    /// whatever runs in parallel, exactly one is told [`Receipt::changed`], and all are told the entry that stands (I10).
+    /// Otherwise as [`Denylist::submit`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Denylist::submit`].
+    pub fn submit_if_absent(&self, revocation: Revocation) -> Result<Commit, StoreError> {
+        self.write(vec![Ask::RevokeIfAbsent(revocation)])
+    }
+
+    fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
         if let Some(cause) = self.shared.refused() {
             return Err(StoreError::ReadOnly(cause));
         }
-        if records.len() > MAX_GROUP {
+        if asks.len() > MAX_GROUP {
             return Err(StoreError::Busy);
         }
-        self.shared.queue.submit(records)
+        self.shared.queue.submit(asks)
     }
 
     /// Denies what `revocation` names, from the moment this returns until its retention ends. Blocks for a sync of the
@@ -242,7 +253,7 @@ impl Denylist {
     ///
     /// As for [`Denylist::revoke`], except that on an error the target stays denied until a restart tells.
     pub fn lift(&self, target: Target) -> Result<Option<Revocation>, StoreError> {
-        let receipts = self.write(vec![Record::Lift(target)])?.wait()?;
+        let receipts = self.write(vec![Ask::Lift(target)])?.wait()?;
         Ok(receipts.into_iter().next().map(|receipt| receipt.revocation))
     }
 
@@ -259,7 +270,7 @@ impl Denylist {
         let mut swept = Swept::default();
         while let Some(until) = self.shared.engine.due_until(now, SWEEP_BATCH)? {
             if until > self.shared.forgotten_until() {
-                self.write(vec![Record::Forget(until)])?.wait()?;
+                self.write(vec![Ask::Forget(until)])?.wait()?;
             }
             let batch = self
                 .shared

@@ -272,13 +272,22 @@ fn what_is_asked_for_must_be_clear() {
         assert_eq!(mine.post(path).problem(), (400, "request_invalid".into()), "{path}");
     }
     assert_eq!(mine.post_form("/logout?scope=token", "scope=session").problem().0, 400);
-    let json = mine.post_json("/logout", &json!({"scope": "everywhere"}));
-    assert_eq!(json.problem(), (415, "media_type_unsupported".into()));
+    let text = mine.send(&ureq::http::Method::POST, "/logout", "text/plain", "scope=token".into());
+    assert_eq!(text.problem(), (415, "media_type_unsupported".into()));
+    assert_eq!(
+        mine.post_json("/logout", &json!({"scope": 7})).problem(),
+        (422, "member_invalid".into())
+    );
     let large = mine.post_form("/logout", &"x".repeat(70_000));
     assert_eq!(large.problem(), (413, "body_too_large".into()));
     let both = mine.with("Cookie", "__Host-USER_SESSION=other").post("/logout");
     assert_eq!(both.problem(), (400, "credentials_ambiguous".into()));
     assert!(server.passes(&login.access));
+    assert_eq!(
+        mine.post_json("/logout", &json!({"scope": "everywhere"})).revoked(),
+        ["subject"],
+        "as good as a form"
+    );
 }
 
 fn now() -> u64 {

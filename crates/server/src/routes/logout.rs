@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     answer::Json,
     app::{App, Denial},
-    body::{Form, Parameters},
+    body::Parameters,
     cookies,
     credentials::{self, Ambiguous},
     csrf,
@@ -27,7 +27,7 @@ pub(super) async fn logout(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Form(form): Form,
+    form: Parameters,
 ) -> Result<Response, Problem> {
     let query = Parameters::parse(query.as_deref().unwrap_or("").as_bytes())?;
     let scope = scope(query.value("scope"), form.value("scope"))?;

@@ -3,6 +3,8 @@
 mod health;
 mod jwks;
 mod logout;
+mod oauth;
+mod refresh;
 mod revocations;
 mod sessions;
 mod verify;
@@ -27,6 +29,9 @@ pub fn public(app: Arc<App>) -> Router {
             .route("/auth/verify", any(verify::verify))
             .route("/auth/logout", post(logout::logout))
             .route("/logout", post(logout::logout))
+            .route("/auth/refresh", post(refresh::refresh))
+            .route("/auth/session", get(refresh::own))
+            .merge(oauth::routes())
             .route("/.well-known/jwks.json", get(jwks::jwks)),
         app,
     )

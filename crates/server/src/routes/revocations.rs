@@ -52,7 +52,7 @@ struct Answer<'a> {
 }
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    authorize(&app.clients, request.headers(), Role::Revoke)?;
+    authorize(&app.clients, request.headers(), Some(Role::Revoke))?;
     let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
     let (receipt, changed) = match asked(&app, body).await? {
         Asked::New(revocation) => {

@@ -16,8 +16,9 @@ use crate::{
     app::App,
     body,
     client::{Role, authorize},
-    issue::{Login, Pair, RESERVED},
+    login::Login,
     problem::Problem,
+    session::{Pair, RESERVED},
 };
 
 #[derive(Deserialize)]
@@ -43,10 +44,12 @@ enum OneOrMany {
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     // Who asks is looked at before what is asked.
-    let caller = authorize(&app.clients, request.headers(), Role::Issue)?.id().to_owned();
+    let caller = authorize(&app.clients, request.headers(), Some(Role::Issue))?
+        .id()
+        .to_owned();
     let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
     let login = login(&app, body, &caller)?;
-    let pair = app.log_in(&login).await?;
+    let pair = app.log_in(login).await?;
     Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
 }
 

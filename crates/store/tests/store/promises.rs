@@ -65,6 +65,32 @@ fn the_stricter_entry_stands_and_a_repetition_costs_no_disk() {
     );
 }
 
+/// I10: of many who revoke one target if it is not yet revoked, one does, and all are told by whom.
+#[test]
+fn i10_one_of_many_is_first_and_all_agree_on_which() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = Arc::new(open(dir.path()));
+    let receipts: Vec<_> = std::thread::scope(|scope| {
+        let rivals: Vec<_> = (0..32_u64)
+            .map(|n| {
+                let denylist = Arc::clone(&denylist);
+                let asked = Revocation::new(token(1), Reason::Rotated, &Policy::default(), at(NOW - n));
+                scope.spawn(move || denylist.submit_if_absent(asked).unwrap().wait().unwrap().remove(0))
+            })
+            .collect();
+        rivals.into_iter().map(|rival| rival.join().unwrap()).collect()
+    });
+    assert_eq!(receipts.iter().filter(|receipt| receipt.changed).count(), 1);
+    let standing = denylist.entry(token(1).as_ref()).unwrap().unwrap();
+    assert!(receipts.iter().all(|receipt| receipt.revocation == standing));
+    drop(denylist);
+    assert_eq!(
+        open(dir.path()).entry(token(1).as_ref()).unwrap(),
+        Some(standing),
+        "after a restart, too"
+    );
+}
+
 #[test]
 fn i6_an_entry_past_its_retention_denies_nobody_whether_swept_or_not() {
     let dir = tempfile::tempdir().unwrap();

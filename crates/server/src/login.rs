@@ -1,0 +1,95 @@
+//! Logging a subject in.
+
+use std::sync::Arc;
+
+use ostracon_core::{Claims, ClientId, Scope, SessionId, Subject, Targets, UnixTime};
+use serde_json::{Map, Value};
+
+use crate::{
+    app::App,
+    problem::Problem,
+    random,
+    session::{Grant, Pair, Turn},
+};
+
+/// Who logs in, and for what.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) sub: Subject,
+    pub(crate) aud: Vec<String>,
+    pub(crate) client_id: ClientId,
+    pub(crate) scope: Scope,
+    /// What the application wants to read in its tokens.
+    pub(crate) claims: Map<String, Value>,
+}
+
+impl App {
+    /// Begins a session for `login` and signs its first pair.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] as for [`App::pair`]; `revoked_ahead` when a cut-off in the future would deny it from the start; as for
+    /// the denylist when that cannot be asked.
+    pub(crate) async fn log_in(&self, login: Login) -> Result<Pair, Problem> {
+        let iat = self.past_cutoffs(&login).await?;
+        let new_id = || random::id().map_err(Problem::internal);
+        let grant = Grant {
+            sub: login.sub,
+            aud: login.aud,
+            client_id: login.client_id,
+            scope: login.scope,
+            sid: SessionId::new(new_id()?).map_err(Problem::internal)?,
+            auth_time: iat,
+            ends: iat.saturating_add(self.tokens.session_ttl),
+            claims: login.claims,
+        };
+        let turn = Turn {
+            access_jti: new_id()?,
+            refresh_jti: new_id()?,
+            iat,
+            scope: &grant.scope,
+        };
+        let pair = self.pair(&grant, &turn)?;
+        tracing::debug!(sid = %grant.sid, "a session begins");
+        Ok(pair)
+    }
+
+    /// The time at which `login` may be issued so that nothing revoked earlier denies it: now, or where a cut-off lies in
+    /// this very second, the beginning of the next. A cut-off covers its whole second, so the old login is not spared and
+    /// the new one is not killed (A72). The wait is at most a second, and only here.
+    async fn past_cutoffs(&self, login: &Login) -> Result<UnixTime, Problem> {
+        // Should somebody keep cutting off, the last login of each second waits for its turn.
+        for _ in 0..5 {
+            let now = self.now();
+            let Some(cutoff) = self.cutoff(login, now).await? else {
+                return Ok(UnixTime::from_secs(now.as_secs()));
+            };
+            if cutoff > now {
+                return Err(Problem::revoked_ahead(format!(
+                    "what is issued up to {cutoff} is revoked already; lift that revocation first"
+                )));
+            }
+            let next = UnixTime::from_secs(now.as_secs().saturating_add(1));
+            tokio::time::sleep(next.since(now)).await;
+        }
+        Err(Problem::revoked_ahead("revocations of this subject keep coming in"))
+    }
+
+    /// The cut-off that denies what is issued for `login` at `now`, if one does.
+    async fn cutoff(&self, login: &Login, now: UnixTime) -> Result<Option<UnixTime>, Problem> {
+        let kid = self.signer()?.kid();
+        let json = serde_json::json!({
+            "iss": self.tokens.issuer, "sub": login.sub, "client_id": login.client_id,
+            "iat": now.as_secs(), "exp": now.as_secs(),
+        });
+        let claims = Claims::parse(json.to_string().as_bytes())?;
+        let targets = Targets::of(&claims, Some(kid));
+        if self.denylist.is_clear(&targets) {
+            return Ok(None);
+        }
+        let (denylist, kid) = (Arc::clone(&self.denylist), kid.clone());
+        let check = move || denylist.check(&Targets::of(&claims, Some(&kid)), now);
+        let facts = tokio::task::spawn_blocking(check).await.map_err(Problem::internal)??;
+        Ok(facts.revocation.and_then(|hit| hit.cutoff()))
+    }
+}

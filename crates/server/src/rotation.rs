@@ -1,0 +1,288 @@
+//! Refreshing: a refresh token is exchanged for the next pair, once.
+//!
+//! The rotated token is a revoked token with reason `rotated`; that record, written if none is there yet, is what decides
+//! who of many is first (I10), and presenting the token again is how reuse shows. The successor is not kept: its
+//! identities are a keyed hash of its parent's and its time is the record's, so that whoever asks again within the grace
+//! is answered the same pair, also after a crash in between.
+
+use std::path::Path;
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ostracon_core::{
+    Demand, Jti, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, VerifiedToken, decide,
+};
+use ostracon_store::StoreError;
+
+use crate::{
+    app::{App, Denial},
+    problem::Problem,
+    session::{Grant, Pair, Turn},
+};
+
+/// Why a refresh token is not exchanged.
+#[derive(Debug)]
+pub(crate) enum NotRefreshed {
+    /// It is none, or not one of ours.
+    Refused(Refusal),
+    /// It has ended.
+    Expired,
+    /// Its session was ended, or it itself was.
+    Revoked,
+    /// It was exchanged before, too long ago for a retry. Its session has been ended.
+    Reused,
+    /// More is asked for than was granted (RFC 6749 §6).
+    ScopeWider,
+    /// It belongs to another client.
+    OtherClient,
+    /// It could not be decided (I5), or not be signed.
+    Failed(Problem),
+}
+
+impl From<StoreError> for NotRefreshed {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Refusal> for NotRefreshed {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Expired => Self::Expired,
+            Refusal::Revoked(_) => Self::Revoked,
+            other => Self::Refused(other),
+        }
+    }
+}
+
+impl From<NotRefreshed> for Problem {
+    fn from(why: NotRefreshed) -> Self {
+        match why {
+            NotRefreshed::Refused(refusal) => refusal.into(),
+            NotRefreshed::Expired => Self::refresh_refused("refresh_expired", "refresh token is expired"),
+            NotRefreshed::Revoked => Self::refresh_refused("session_revoked", "session is revoked"),
+            NotRefreshed::Reused => {
+                Self::refresh_refused("refresh_reused", "refresh token was used before; its session is ended")
+            }
+            NotRefreshed::ScopeWider => Refusal::ScopeInsufficient.into(),
+            NotRefreshed::OtherClient => Self::client_mismatch("refresh token is another client's"),
+            NotRefreshed::Failed(problem) => problem,
+        }
+    }
+}
+
+/// What a refresh asks for beside its token.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wish<'a> {
+    /// Less than what was granted, for the access token.
+    pub(crate) scope: Option<&'a Scope>,
+    /// The client that asks, where it had to say who it is.
+    pub(crate) client: Option<&'a str>,
+}
+
+impl App {
+    /// Exchanges the refresh token `token` for the next pair of its session. Durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRefreshed`]. Only after `Reused` is anything changed: the session is ended.
+    pub(crate) async fn refresh(&self, token: &str, wish: Wish<'_>) -> Result<Pair, NotRefreshed> {
+        let parent = self.keyring.verify(token, TokenType::Refresh)?;
+        let now = self.now();
+        decide(
+            parent.claims(),
+            &Demand::default(),
+            &self.denylist.unlisted(),
+            &self.policy,
+            now,
+        )?;
+        let grant = Grant::of(&parent)?;
+        if wish.client.is_some_and(|client| client != grant.client_id.as_str()) {
+            return Err(NotRefreshed::OtherClient);
+        }
+        let scope = wish.scope.unwrap_or(&grant.scope);
+        if !grant.scope.covers(scope) {
+            return Err(NotRefreshed::ScopeWider);
+        }
+        self.session_lives(&parent, now).await?;
+
+        let jti = parent.claims().jti().ok_or(Refusal::ClaimInvalid("jti", "absent"))?;
+        let rotated = self.rotation(&parent, jti, now);
+        let receipt = self
+            .denylist
+            .submit_if_absent(rotated)?
+            .await?
+            .into_iter()
+            .next()
+            .ok_or(StoreError::Closed)?;
+        if !receipt.changed {
+            self.in_grace(&grant, jti, &receipt.revocation, now).await?;
+        }
+        // A logout that was acknowledged while the rotation was written must count (I9).
+        self.session_lives(&parent, now).await?;
+        let turn = Turn {
+            access_jti: self.successor.derive(b"access", jti, scope.as_str()),
+            refresh_jti: self.successor.derive(b"refresh", jti, ""),
+            iat: receipt.revocation.effective_at(),
+            scope,
+        };
+        self.pair(&grant, &turn).map_err(NotRefreshed::Failed)
+    }
+
+    fn rotation(&self, parent: &VerifiedToken, jti: &Jti, now: UnixTime) -> Revocation {
+        let claims = parent.claims();
+        let target = Target::Token {
+            iss: claims.iss().clone(),
+            jti: jti.clone(),
+        };
+        Revocation::new(target, Reason::Rotated, &self.policy, now).expiring(claims.exp(), &self.policy)
+    }
+
+    /// Whether all that `token` hangs on, but for itself, is not revoked.
+    async fn session_lives(&self, token: &VerifiedToken, now: UnixTime) -> Result<(), NotRefreshed> {
+        if self.denylist.is_clear(&token.targets().without_token()) {
+            return Ok(());
+        }
+        let (denylist, token) = (std::sync::Arc::clone(&self.denylist), token.clone());
+        let check = move || denylist.check(&token.targets().without_token(), now);
+        let facts = tokio::task::spawn_blocking(check)
+            .await
+            .map_err(|e| NotRefreshed::Failed(Problem::internal(e)))??;
+        facts.revocation.map_or(Ok(()), |_| Err(NotRefreshed::Revoked))
+    }
+
+    /// Whether a token that was exchanged before, as `standing` says, is answered its successor once more: for a while
+    /// after the exchange, and only as long as the successor itself was not exchanged (A75). Parallel tabs and retried
+    /// requests look like that; everything else looks like theft, and ends the session (P93).
+    async fn in_grace(
+        &self,
+        grant: &Grant,
+        jti: &Jti,
+        standing: &Revocation,
+        now: UnixTime,
+    ) -> Result<(), NotRefreshed> {
+        if standing.reason() != Reason::Rotated {
+            return Err(NotRefreshed::Revoked);
+        }
+        let iss = standing.target().as_ref().iss().clone();
+        let grace = self.tokens.refresh_grace;
+        // Records have whole seconds: a retry is given the benefit of the one it happened in.
+        let until = standing
+            .effective_at()
+            .saturating_add(grace)
+            .saturating_add(core::time::Duration::from_secs(1));
+        let child = Jti::new(self.successor.derive(b"refresh", jti, ""))
+            .map_err(|e| NotRefreshed::Failed(Problem::internal(e)))?;
+        let child = Target::Token {
+            iss: iss.clone(),
+            jti: child,
+        };
+        if !grace.is_zero() && now < until && !self.is_listed(child).await? {
+            return Ok(());
+        }
+        let after = now.since(standing.effective_at()).as_secs();
+        tracing::warn!(sid = %grant.sid, client = %grant.client_id, seconds_after = after, "a refresh token is used again; its session ends");
+        let session = Target::Session {
+            iss,
+            sid: grant.sid.clone(),
+        };
+        self.denylist
+            .submit(vec![Revocation::new(session, Reason::ReuseDetected, &self.policy, now)])?
+            .await?;
+        Err(NotRefreshed::Reused)
+    }
+
+    async fn is_listed(&self, target: Target) -> Result<bool, NotRefreshed> {
+        let denylist = std::sync::Arc::clone(&self.denylist);
+        let look = move || denylist.entry(target.as_ref()).map(|entry| entry.is_some());
+        let listed = tokio::task::spawn_blocking(look)
+            .await
+            .map_err(|e| NotRefreshed::Failed(Problem::internal(e)))?;
+        Ok(listed?)
+    }
+}
+
+impl From<Denial> for NotRefreshed {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Refused(refusal) => refusal.into(),
+            Denial::Unknown(error) => error.into(),
+        }
+    }
+}
+
+/// Names successors: whoever knows a parent cannot tell what its child is called, and whoever asks twice gets one child.
+pub(crate) struct Successor(hmac::Key);
+
+impl Successor {
+    const FILE: &str = "successor-key";
+
+    /// The key in `data_dir`, made at the first start. Were it lost, retries would be answered another pair.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(Self::FILE);
+        let failed = |source| StoreError::Io {
+            path: path.clone(),
+            source: std::sync::Arc::new(source),
+        };
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) if bytes.len() == 32 => bytes,
+            Ok(_) => {
+                return Err(StoreError::Damaged {
+                    path,
+                    detail: "it does not have 32 bytes".into(),
+                });
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let mut bytes = vec![0; 32];
+                getrandom::fill(&mut bytes).map_err(|e| failed(std::io::Error::other(e)))?;
+                ostracon_store::write_new(&path, &bytes)?;
+                bytes
+            }
+            Err(e) => return Err(failed(e)),
+        };
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+    }
+
+    /// 128 bits of HMAC-SHA256 over use, parent and scope, each with its length.
+    fn derive(&self, of: &[u8], parent: &Jti, scope: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [of, parent.as_str().as_bytes(), scope.as_bytes()] {
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        }
+        let tag = context.sign();
+        URL_SAFE_NO_PAD.encode(tag.as_ref().get(..16).unwrap_or_default())
+    }
+}
+
+impl core::fmt::Debug for Successor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Successor")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_is_the_same_after_a_restart_and_another_elsewhere() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let jti = |s: &str| Jti::new(s).unwrap();
+        let first = Successor::open(dir.path()).unwrap();
+        let again = Successor::open(dir.path()).unwrap();
+        let elsewhere = Successor::open(other.path()).unwrap();
+        let name = first.derive(b"access", &jti("j"), "read");
+        assert_eq!((name.len(), &name), (22, &again.derive(b"access", &jti("j"), "read")));
+        for different in [
+            elsewhere.derive(b"access", &jti("j"), "read"),
+            first.derive(b"refresh", &jti("j"), "read"),
+            first.derive(b"access", &jti("jr"), "ead"),
+            first.derive(b"access", &jti("j"), ""),
+        ] {
+            assert_ne!(name, different);
+        }
+        std::fs::write(dir.path().join(Successor::FILE), b"short").unwrap();
+        assert!(matches!(Successor::open(dir.path()), Err(StoreError::Damaged { .. })));
+    }
+}

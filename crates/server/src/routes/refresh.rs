@@ -1,0 +1,84 @@
+//! `POST /auth/refresh` and `GET /auth/session`: what a browser does with its own session.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use ostracon_core::{ClientId, Demand, SessionId, Subject, TokenType, UnixTime};
+use serde::Serialize;
+
+use crate::{
+    answer::Json,
+    app::App,
+    body::Parameters,
+    cookies,
+    credentials::{self, Ambiguous},
+    csrf,
+    problem::Problem,
+    rotation::Wish,
+    session::Pair,
+};
+
+/// Rotates: the token that is sent is exchanged for the next pair, which goes back the way that the token came.
+pub(super) async fn refresh(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let cookie = cookies::read(&headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
+    let body = Parameters::from_request(request, &()).await?;
+    let (token, by_cookie) = match (body.value("refresh_token"), cookie) {
+        (Some(one), Some(other)) if one != other => return Err(Problem::credentials_ambiguous()),
+        (Some(token), _) => (token, false),
+        (None, Some(token)) => (token, true),
+        (None, None) => return Err(Problem::token_missing()),
+    };
+    if by_cookie {
+        csrf::check(&headers, &app.cookies, true)?;
+    }
+    let pair = app.refresh(token, Wish::default()).await?;
+    let mut set = HeaderMap::new();
+    if by_cookie {
+        for cookie in pair.cookies() {
+            set.append(
+                header::SET_COOKIE,
+                HeaderValue::try_from(cookie).map_err(Problem::internal)?,
+            );
+        }
+    }
+    Ok((Pair::headers(), set, Json(pair)).into_response())
+}
+
+/// A session as its owner sees it.
+#[derive(Serialize)]
+struct Own<'a> {
+    sub: Option<&'a Subject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a ClientId>,
+    scope: &'a str,
+    issued_at: Option<u64>,
+    expires_at: u64,
+}
+
+/// Whose session the access token is of.
+pub(super) async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let presented = credentials::access_token(&headers, &app.cookies)
+        .map_err(|Ambiguous| Problem::credentials_ambiguous())?
+        .ok_or_else(Problem::token_missing)?;
+    // Whatever it is for: the session is its owner's.
+    let token = app
+        .judge(presented.token, TokenType::Access, &Demand::default())
+        .await?;
+    let claims = token.claims();
+    Ok(Json(Own {
+        sub: claims.sub(),
+        sid: claims.sid(),
+        client_id: claims.client_id(),
+        scope: claims.scope().as_str(),
+        issued_at: claims.iat().map(UnixTime::as_secs),
+        expires_at: claims.exp().as_secs(),
+    })
+    .into_response())
+}

@@ -1,0 +1,235 @@
+//! A session's tokens: what stays the same over a login, and the pairs that are signed for it.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, header};
+use ostracon_core::{
+    Claims, ClientId, Compact, Refusal, Scope, SessionId, SigningKey, Subject, TokenType, UnixTime, VerifiedToken,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{app::App, problem::Problem};
+
+/// What a login has granted: it does not change however often its tokens are refreshed (P45, P61, P94).
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) sub: Subject,
+    pub(crate) aud: Vec<String>,
+    pub(crate) client_id: ClientId,
+    pub(crate) scope: Scope,
+    pub(crate) sid: SessionId,
+    /// When the subject logged in.
+    pub(crate) auth_time: UnixTime,
+    /// When the session ends, whatever is refreshed.
+    pub(crate) ends: UnixTime,
+    /// What the application wants to read in its tokens, beside [`RESERVED`].
+    pub(crate) claims: Map<String, Value>,
+}
+
+/// The claims that are ours to set.
+pub(crate) const RESERVED: [&str; 12] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "sid",
+    "client_id",
+    "scope",
+    "auth_time",
+    "session_exp",
+];
+
+/// What only a refresh token says.
+#[derive(Deserialize)]
+struct Carried {
+    auth_time: u64,
+    session_exp: u64,
+    #[serde(default)]
+    claims: Map<String, Value>,
+}
+
+impl Grant {
+    /// The grant that a refresh token carries.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ClaimInvalid`] when it lacks what every refresh token of ours has.
+    pub(crate) fn of(refresh: &VerifiedToken) -> Result<Self, Refusal> {
+        let claims = refresh.claims();
+        let absent = |name| Refusal::ClaimInvalid(name, "absent");
+        let carried: Carried = claims.extra()?;
+        Ok(Self {
+            sub: claims.sub().ok_or(absent("sub"))?.clone(),
+            aud: claims.aud().iter().map(str::to_owned).collect(),
+            client_id: claims.client_id().ok_or(absent("client_id"))?.clone(),
+            scope: claims.scope().clone(),
+            sid: claims.sid().ok_or(absent("sid"))?.clone(),
+            auth_time: UnixTime::from_secs(carried.auth_time),
+            ends: UnixTime::from_secs(carried.session_exp),
+            claims: carried.claims,
+        })
+    }
+}
+
+/// What tells one pair of a session from the next.
+pub(crate) struct Turn<'a> {
+    pub(crate) access_jti: String,
+    pub(crate) refresh_jti: String,
+    pub(crate) iat: UnixTime,
+    /// What the access token allows: all that is granted, or less.
+    pub(crate) scope: &'a Scope,
+}
+
+/// A pair of tokens, as it is answered.
+#[derive(Serialize)]
+pub(crate) struct Pair {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    refresh_expires_in: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    sid: String,
+    jti: String,
+    /// `Set-Cookie` values for whoever talks to the browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookies: Option<[String; 2]>,
+}
+
+impl Pair {
+    /// The same, told to no browser.
+    pub(crate) fn without_cookies(self) -> Self {
+        Self { cookies: None, ..self }
+    }
+
+    /// The `Set-Cookie` values.
+    pub(crate) fn cookies(&self) -> &[String] {
+        self.cookies.as_ref().map_or(&[], |cookies| cookies)
+    }
+
+    /// Tokens are stored by nobody on the way (RFC 6749 §5.1); `Cache-Control` stands on every answer.
+    pub(crate) fn headers() -> [(header::HeaderName, HeaderValue); 1] {
+        [(header::PRAGMA, HeaderValue::from_static("no-cache"))]
+    }
+}
+
+/// The claims of both kinds of token, in the order in which they are written.
+#[derive(Clone, Copy, Serialize)]
+struct Issued<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: Audience<'a>,
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+    sid: &'a str,
+    jti: &'a str,
+    iat: u64,
+    exp: u64,
+    auth_time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_exp: Option<u64>,
+    /// In an access token beside the others, where applications look for them; in a refresh token, which is read by
+    /// nobody but us, under one name, so that the next access token can be given them.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    beside: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<&'a Map<String, Value>>,
+}
+
+/// One audience is written as a string, several as an array (RFC 7519 §4.1.3).
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(&'a str),
+    Many(&'a [String]),
+}
+
+impl App {
+    /// The key that signs.
+    pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
+        self.keys
+            .first()
+            .ok_or_else(|| Problem::internal("there is no signing key"))
+    }
+
+    /// Signs the pair of `grant` that `turn` describes. The same turn gives the same claims, whenever it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] `member_invalid` when the tokens would be larger than is accepted anywhere.
+    pub(crate) fn pair(&self, grant: &Grant, turn: &Turn<'_>) -> Result<Pair, Problem> {
+        let now = self.now();
+        let ends = |ttl: Duration| turn.iat.saturating_add(ttl).min(grant.ends);
+        let (access_ends, refresh_ends) = (ends(self.tokens.access_ttl), ends(self.tokens.refresh_ttl));
+        let access = Issued {
+            iss: self.tokens.issuer.as_str(),
+            sub: grant.sub.as_str(),
+            aud: match &*grant.aud {
+                [one] => Audience::One(one),
+                many => Audience::Many(many),
+            },
+            client_id: grant.client_id.as_str(),
+            scope: turn.scope.as_str(),
+            sid: grant.sid.as_str(),
+            jti: &turn.access_jti,
+            iat: turn.iat.as_secs(),
+            exp: access_ends.as_secs(),
+            auth_time: grant.auth_time.as_secs(),
+            session_exp: None,
+            beside: Some(&grant.claims),
+            claims: None,
+        };
+        let refresh = Issued {
+            scope: grant.scope.as_str(),
+            jti: &turn.refresh_jti,
+            exp: refresh_ends.as_secs(),
+            session_exp: Some(grant.ends.as_secs()),
+            beside: None,
+            claims: (!grant.claims.is_empty()).then_some(&grant.claims),
+            ..access
+        };
+        let signer = self.signer()?;
+        let access_token = sign(signer, TokenType::Access, &access)?;
+        let refresh_token = sign(signer, TokenType::Refresh, &refresh)?;
+        let (expires_in, refresh_expires_in) = (access_ends.since(now), refresh_ends.since(now));
+        let set = |cookie, token, max_age| {
+            let set = self.cookies.set(cookie, token, max_age);
+            set.ok_or_else(|| Problem::member_invalid("claims", "the tokens would not fit into cookies (4096 bytes)"))
+        };
+        let cookies = Some([
+            set(&self.cookies.access, &access_token, expires_in)?,
+            set(&self.cookies.refresh, &refresh_token, refresh_expires_in)?,
+        ]);
+        Ok(Pair {
+            token_type: "Bearer",
+            expires_in: expires_in.as_secs(),
+            refresh_expires_in: refresh_expires_in.as_secs(),
+            scope: turn.scope.as_str().to_owned(),
+            sid: grant.sid.to_string(),
+            jti: turn.access_jti.clone(),
+            access_token,
+            refresh_token,
+            cookies,
+        })
+    }
+}
+
+fn sign(signer: &SigningKey, typ: TokenType, issued: &Issued<'_>) -> Result<String, Problem> {
+    // What is issued is accepted: the application's claims are held against the same limits as a token that comes in.
+    let json = serde_json::to_vec(issued).map_err(Problem::internal)?;
+    Claims::parse(&json).map_err(|refusal| Problem::member_invalid("claims", refusal))?;
+    let token = signer.sign(typ, issued).map_err(Problem::internal)?;
+    if token.len() > Compact::MAX_BYTES {
+        return Err(Problem::member_invalid(
+            "claims",
+            "the tokens would be larger than is accepted",
+        ));
+    }
+    Ok(token)
+}

@@ -1,0 +1,200 @@
+//! Refresh rotation: one successor, a grace for retries, and an alarm for thieves.
+
+use ostracon_tests::{Home, Login, wait_for};
+use serde_json::json;
+
+/// P92: each refresh answers a new pair of the same session and kills the old refresh token.
+#[test]
+fn p092_a_refresh_token_is_exchanged_for_the_next_pair() {
+    let home = Home::new();
+    let server = home.start_with(&[("OSTRACON_TOKENS__REFRESH_GRACE", "0s")]);
+    let first = server.log_in_with(&json!({"sub": "u", "scope": "read write", "claims": {"role": "editor"}}));
+    let answer = server.refresh(&first.refresh);
+    assert_eq!(
+        (answer.status, answer.header("cache-control"), answer.header("pragma")),
+        (200, "no-store", "no-cache")
+    );
+    assert!(answer.headers.get("set-cookie").is_none(), "it did not come by cookie");
+    let second = Login::read(&answer);
+    assert_eq!(
+        (&second.sid, answer.json()["scope"].as_str()),
+        (&first.sid, Some("read write"))
+    );
+    assert_ne!((&second.jti, &second.refresh), (&first.jti, &first.refresh));
+    assert!(server.passes(&second.access));
+    let third = Login::read(&server.refresh(&second.refresh));
+    let session = server.public.bearer(&third.access).get("/auth/session").json();
+    assert_eq!((&session["sub"], &session["sid"]), (&json!("u"), &json!(first.sid)));
+    assert!(session["expires_at"].as_u64() > session["issued_at"].as_u64());
+    // P93: without a grace, the second use is theft at once.
+    assert_eq!(server.refresh(&first.refresh).problem(), (401, "refresh_reused".into()));
+    assert!(
+        !server.passes(&third.access) && !server.passes(&first.access),
+        "the session is ended"
+    );
+    assert_eq!(
+        server.refresh(&third.refresh).problem(),
+        (401, "session_revoked".into())
+    );
+    assert!(server.log().contains("used again"), "and somebody is told");
+}
+
+/// I10, A74: thirty-two at once get one successor, all of them.
+#[test]
+fn i10_a74_parallel_refreshes_agree_on_one_successor() {
+    let home = Home::new();
+    let server = home.start();
+    for _ in 0..3 {
+        let login = server.log_in("u");
+        let successors: Vec<Login> = std::thread::scope(|scope| {
+            let tabs: Vec<_> = (0..32)
+                .map(|_| scope.spawn(|| Login::read(&server.refresh(&login.refresh))))
+                .collect();
+            tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
+        });
+        assert!(successors.iter().all(|successor| *successor == successors[0]));
+        assert!(server.passes(&successors[0].access));
+    }
+}
+
+/// The same successor also after a crash in between.
+#[test]
+fn a_retry_in_the_grace_is_answered_alike_also_after_a_kill() {
+    let home = Home::new();
+    let grace = [("OSTRACON_TOKENS__REFRESH_GRACE", "5m")];
+    let server = home.start_with(&grace);
+    let login = server.log_in("u");
+    let successor = Login::read(&server.refresh(&login.refresh));
+    server.kill();
+    let server = home.start_with(&grace);
+    let again = Login::read(&server.refresh(&login.refresh));
+    assert_eq!((&again.access, &again.refresh), (&successor.access, &successor.refresh));
+}
+
+/// A75: the grace is the immediate parent's alone, and it ends.
+#[test]
+fn a75_a_grandparent_and_a_late_parent_have_no_grace() {
+    let home = Home::new();
+    let server = home.start_with(&[("OSTRACON_TOKENS__REFRESH_GRACE", "1s")]);
+    let first = server.log_in("u");
+    let second = Login::read(&server.refresh(&first.refresh));
+    let third = Login::read(&server.refresh(&second.refresh));
+    assert_eq!(
+        server.refresh(&first.refresh).problem(),
+        (401, "refresh_reused".into()),
+        "its child has a child"
+    );
+    assert!(!server.passes(&third.access));
+
+    let other = server.log_in("u");
+    let child = Login::read(&server.refresh(&other.refresh));
+    wait_for("the grace to end", || server.refresh(&other.refresh).status != 200);
+    assert_eq!(server.refresh(&other.refresh).problem().1, "session_revoked");
+    assert!(!server.passes(&child.access), "the session is ended");
+}
+
+/// A76, A79: what has ended is not refreshed, and an access token is no refresh token.
+#[test]
+fn a76_a79_what_is_revoked_or_something_else_is_not_refreshed() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    assert_eq!(
+        server.refresh(&login.access).problem(),
+        (401, "token_unsupported".into())
+    );
+    assert_eq!(
+        server.refresh(&ostracon_tests::forged(&login.refresh)).problem().1,
+        "signature_invalid"
+    );
+    assert_eq!(
+        server.public.post("/auth/refresh").problem(),
+        (401, "token_missing".into())
+    );
+    for scope in ["session", "everywhere"] {
+        let login = server.log_in("u");
+        server
+            .public
+            .bearer(&login.access)
+            .post(&format!("/logout?scope={scope}"));
+        assert_eq!(
+            server.refresh(&login.refresh).problem(),
+            (401, "session_revoked".into()),
+            "{scope}"
+        );
+    }
+    // The refresh token of a session whose access token alone was logged out goes on.
+    let login = server.log_in("u");
+    server.public.bearer(&login.access).post("/logout?scope=token");
+    let next = Login::read(&server.refresh(&login.refresh));
+    assert!(server.passes(&next.access));
+    // A logout ends a session through any of its tokens, a rotated one excepted.
+    let form = format!("refresh_token={}", next.refresh);
+    assert_eq!(server.public.post_form("/logout", &form).revoked(), ["session"]);
+    assert_eq!(server.refresh(&login.refresh).problem().1, "session_revoked");
+}
+
+/// P95, P124: the life of a refresh token slides, and ends with the session.
+#[test]
+fn p124_refreshing_slides_up_to_the_end_of_the_session() {
+    let home = Home::new();
+    let server = home.start_with(&[
+        ("OSTRACON_TOKENS__ACCESS_TTL", "2s"),
+        ("OSTRACON_TOKENS__REFRESH_TTL", "2s"),
+        ("OSTRACON_TOKENS__SESSION_TTL", "5s"),
+        ("OSTRACON_TOKENS__LEEWAY", "0s"),
+    ]);
+    let mut login = server.log_in("u");
+    let mut turns = 0;
+    let last = loop {
+        let answer = server.refresh(&login.refresh);
+        if answer.status != 200 {
+            break answer;
+        }
+        let left = answer.json()["refresh_expires_in"].as_u64().unwrap();
+        assert!(left <= 2, "{left}");
+        login = Login::read(&answer);
+        turns += 1;
+    };
+    assert_eq!(last.problem(), (401, "refresh_expired".into()));
+    assert!(turns > 1);
+    assert!(
+        !server.passes(&login.access),
+        "nor does an access token outlive its session"
+    );
+}
+
+#[test]
+fn a86_by_cookie_the_pair_goes_back_into_cookies_and_other_sites_may_not() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    let browser = server.public.with("Cookie", &login.refresh_cookie);
+    for foreign in [browser.clone(), browser.with("Sec-Fetch-Site", "cross-site")] {
+        assert_eq!(foreign.post("/auth/refresh").problem(), (403, "csrf_refused".into()));
+    }
+    let answer = browser.with("Sec-Fetch-Site", "same-origin").post("/auth/refresh");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let set: Vec<_> = answer
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|v| v.to_str().unwrap())
+        .collect();
+    assert_eq!(
+        set,
+        answer.json()["cookies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c.as_str().unwrap())
+            .collect::<Vec<_>>()
+    );
+    let next = Login::read(&answer);
+    let follower = server
+        .public
+        .with("Cookie", &format!("{}; {}", next.access_cookie, next.refresh_cookie));
+    assert_eq!(follower.get("/auth/verify").status, 200);
+    let both = browser.post_json("/auth/refresh", &json!({"refresh_token": next.refresh}));
+    assert_eq!(both.problem(), (400, "credentials_ambiguous".into()));
+}
