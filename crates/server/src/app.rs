@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn i1_the_longest_lifetime_outlives_a_shorter_configuration() {
         let dir = tempfile::tempdir().unwrap();
-        let run = |days| {
+        let run = |days: u64| {
             longest_lifetime(dir.path(), Duration::from_hours(days * 24))
                 .unwrap()
                 .as_secs()
