@@ -103,7 +103,10 @@ impl Ask {
         } else {
             self.agent.run(request.body(body).unwrap())
         };
-        let (parts, mut body) = response.ok()?.into_parts();
+        let (parts, mut body) = response
+            .inspect_err(|error| eprintln!("{method} {path}: {error}"))
+            .ok()?
+            .into_parts();
         Some(Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,

@@ -132,6 +132,11 @@ impl Home {
         Server::start(command, &self.secret)
     }
 
+    /// A server on it whose public side is the socket at `path`; asked through the admin side only.
+    pub fn start_on_socket(&self, path: &Path) -> Server {
+        self.start_with(&[("OSTRACON_LISTEN__PUBLIC", &format!("unix:{}", path.display()))])
+    }
+
     /// `program` with the arguments that serve it, to be started under something else.
     pub fn start_under(&self, wrapper: &mut Command) -> Server {
         wrapper.arg(binary()).args(["serve", "--config"]).arg(self.config());
@@ -198,7 +203,7 @@ impl Server {
             log,
             _stdout: stdout,
         };
-        wait_for("the server to be ready", || server.public.get("/readyz").status == 200);
+        wait_for("the server to be ready", || server.admin.get("/readyz").status == 200);
         server
     }
 

@@ -6,6 +6,8 @@
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/logout.rs"]
 mod logout;
 #[path = "e2e/main_job.rs"]

@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     config::{Config, Tokens},
     cookies::CookieSettings,
+    limits::{Failures, Limits},
     problem::Problem,
     rotation::Successor,
 };
@@ -28,6 +29,8 @@ pub struct App {
     pub(crate) successor: Successor,
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) failures: Failures,
 }
 
 /// Why an application cannot be opened.
@@ -79,6 +82,8 @@ impl App {
             successor,
             denylist: Arc::new(denylist),
             clock,
+            failures: Failures::new(config.limits.failures_per_minute),
+            limits: config.limits,
         }))
     }
 

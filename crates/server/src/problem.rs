@@ -91,6 +91,28 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "role_missing", detail)
     }
 
+    /// Too many failed logins.
+    pub(crate) fn too_many_failures(wait: core::time::Duration) -> Self {
+        let seconds = u32::try_from(wait.as_secs().saturating_add(1)).unwrap_or(60);
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_failures",
+                "too many failed logins; hold off",
+            )
+        }
+    }
+
+    /// The request, or its answer, took too long.
+    pub(crate) fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the request took too long",
+        )
+    }
+
     /// The request's query or form does not say what it must.
     pub(crate) fn request_invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "request_invalid", detail)

@@ -134,6 +134,12 @@ prefilter = true
 false_positive_rate = 0.001
 cache = "64 MiB"
 sweep_every = "1m"
+
+[limits]
+connections = 10000
+header_timeout = "1m"
+request_timeout = "30s"
+failures_per_minute = 30   # failed client logins, by client and by address
 "#,
         public = arguments.public,
         admin = arguments.admin,

@@ -6,7 +6,6 @@ mod raw;
 
 use std::{
     fs,
-    net::SocketAddr,
     ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -21,6 +20,8 @@ use self::raw::{Raw, Span};
 use crate::{
     client::Client,
     cookies::{CookieName, CookieSettings, Origin},
+    limits::Limits,
+    listen::Address,
 };
 
 /// A configuration that can be used: every value is in its range, every key was read.
@@ -29,9 +30,9 @@ pub struct Config {
     /// Where the denylist is.
     pub data_dir: PathBuf,
     /// Where browsers, applications and proxies are answered.
-    pub public: SocketAddr,
+    pub public: Address,
     /// Where operators and trusted backends are answered.
-    pub admin: SocketAddr,
+    pub admin: Address,
     /// What is issued, and what is accepted.
     pub tokens: Tokens,
     /// The issuer's own keys; the first signs, all verify.
@@ -44,6 +45,8 @@ pub struct Config {
     pub denylist: Options,
     /// How often what has expired is swept away.
     pub sweep_every: Duration,
+    /// What one caller may take.
+    pub limits: Limits,
     /// The least important level that is logged.
     pub log_level: tracing::Level,
 }
@@ -107,7 +110,8 @@ impl Config {
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
         let public = address("listen.public", &raw.listen.public)?;
         let admin = address("listen.admin", &raw.listen.admin)?;
-        if public == admin && public.port() != 0 {
+        let any_port = matches!(public, Address::Tcp(address) if address.port() == 0);
+        if public == admin && !any_port {
             return Err(ConfigError::value(
                 "listen.admin",
                 admin,
@@ -149,6 +153,7 @@ impl Config {
                 denylist.sweep_every,
                 Duration::from_secs(1)..=DAY,
             )?,
+            limits: limits(&raw.limits)?,
             log_level: raw.log.level.parse().map_err(|_| {
                 ConfigError::value(
                     "log.level",
@@ -179,10 +184,26 @@ impl Config {
     }
 }
 
-fn address(at: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-    let allowed = "an IP address and a port such as 127.0.0.1:8080 is";
+fn address(at: &str, text: &str) -> Result<Address, ConfigError> {
     text.parse()
-        .map_err(|_| ConfigError::value(at, format_args!("{text:?}"), allowed))
+        .map_err(|allowed| ConfigError::value(at, format_args!("{text:?}"), allowed))
+}
+
+fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
+    if !(1..=1_000_000).contains(&raw.connections) {
+        return Err(ConfigError::value(
+            "limits.connections",
+            raw.connections,
+            "1 to 1000000 is",
+        ));
+    }
+    let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
+    Ok(Limits {
+        connections: raw.connections,
+        header_timeout: within("limits.header_timeout", raw.header_timeout, patience())?,
+        request_timeout: within("limits.request_timeout", raw.request_timeout, patience())?,
+        failures_per_minute: raw.failures_per_minute,
+    })
 }
 
 fn within(at: &str, span: Span, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {

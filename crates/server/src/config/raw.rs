@@ -1,6 +1,6 @@
 //! The configuration as it is written: names and types, nothing compared with anything else yet.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use ostracon_core::{Algorithm, Issuer, KeyId};
@@ -23,6 +23,8 @@ pub(super) struct Raw {
     pub(super) cookies: Cookies,
     #[serde(default)]
     pub(super) denylist: Denylist,
+    #[serde(default)]
+    pub(super) limits: Limits,
     #[serde(default)]
     pub(super) log: Log,
 }
@@ -115,6 +117,26 @@ impl Default for Denylist {
             false_positive_rate: 0.001,
             cache: ByteSize::mib(64),
             sweep_every: Span::mins::<1>(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) connections: usize,
+    pub(super) header_timeout: Span,
+    pub(super) request_timeout: Span,
+    pub(super) failures_per_minute: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_timeout: Span::mins::<1>(),
+            request_timeout: Span::secs::<30>(),
+            failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }
 }

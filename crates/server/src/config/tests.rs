@@ -152,6 +152,9 @@ fn what_cannot_be_is_refused_with_path_value_and_what_is_allowed() {
             "[cookies]\nallowed_origins = [\"https://a.example/\"]",
             "cookies.allowed_origins[0]",
         ),
+        ("[limits]\nconnections = 0", "limits.connections: 0 is not possible"),
+        ("[limits]\nheader_timeout = \"0s\"", "limits.header_timeout"),
+        ("[limits]\nfailures_per_minute = 0", "limits.failures_per_minute"),
         ("[log]\nlevel = \"loud\"", "log.level: \"loud\" is not possible"),
         (
             "[[keys]]\nkid = \"k\"\nalg = \"HS256\"\nsecret_file = \"k.secret\"",

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderValue, header},
-    middleware,
+    middleware::{self, Next},
     response::Response,
     routing::{any, get, post},
 };
@@ -54,6 +54,7 @@ fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), in_time))
         .layer(middleware::map_response(protect))
         .with_state(app)
 }
@@ -66,4 +67,10 @@ async fn protect(mut response: Response) -> Response {
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// A request that takes too long is given up; what it has submitted to the denylist is written all the same.
+async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let answered = tokio::time::timeout(app.limits.request_timeout, next.run(request)).await;
+    answered.map_err(|_| Problem::request_timeout())
 }

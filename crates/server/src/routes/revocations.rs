@@ -16,7 +16,7 @@ use crate::{
     answer::Json,
     app::{App, Denial},
     body,
-    client::{Role, authorize},
+    client::{Caller, Role},
     problem::Problem,
 };
 
@@ -52,8 +52,11 @@ struct Answer<'a> {
 }
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    authorize(&app.clients, request.headers(), Some(Role::Revoke))?;
-    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
+    let caller = Caller::of(&request);
+    // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
+    let body = body::Json::<Body>::from_request(request, &()).await;
+    caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+    let body::Json(body) = body?;
     let (receipt, changed) = match asked(&app, body).await? {
         Asked::New(revocation) => {
             let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();

@@ -15,7 +15,7 @@ use crate::{
     answer::Json,
     app::App,
     body,
-    client::{Role, authorize},
+    client::{Caller, Role},
     login::Login,
     problem::Problem,
     session::{Pair, RESERVED},
@@ -43,12 +43,12 @@ enum OneOrMany {
 }
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    // Who asks is looked at before what is asked.
-    let caller = authorize(&app.clients, request.headers(), Some(Role::Issue))?
-        .id()
-        .to_owned();
-    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
-    let login = login(&app, body, &caller)?;
+    let caller = Caller::of(&request);
+    // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
+    let body = body::Json::<Body>::from_request(request, &()).await;
+    let client = caller.authorize(&app.clients, &app.failures, Some(Role::Issue))?;
+    let body::Json(body) = body?;
+    let login = login(&app, body, client.id())?;
     let pair = app.log_in(login).await?;
     Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
 }
