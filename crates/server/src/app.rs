@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use ostracon_core::{
     Demand, Facts, IssuerKeys, Keyring, Policy, Refusal, SigningKey, TokenType, UnixTime, VerifiedToken, decide,
 };
-use ostracon_store::{Denylist, StoreError};
+use ostracon_store::{Denylist, Registry, StoreError};
 
 use crate::{
     client::Client,
@@ -26,6 +26,7 @@ pub struct App {
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) successor: Successor,
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) clock: Clock,
@@ -68,6 +69,7 @@ impl App {
         let mut keyring = Keyring::default();
         keyring.trust(config.tokens.issuer.clone(), own);
         let denylist = Denylist::open(&config.data_dir, &config.denylist)?;
+        let registry = Registry::open(&config.data_dir.join("sessions"), config.tokens.issuer.clone())?;
         let successor = Successor::open(&config.data_dir)?;
         let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
         let policy = Policy::default().with_longest_lifetime(longest);
@@ -79,6 +81,7 @@ impl App {
             keyring,
             clients: config.clients,
             cookies: config.cookies,
+            registry: Arc::new(registry),
             successor,
             denylist: Arc::new(denylist),
             clock,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ostracon_core::{Claims, ClientId, Scope, SessionId, Subject, Targets, UnixTime};
+use ostracon_core::{Claims, ClientId, Note, Scope, SessionId, Subject, Targets, UnixTime};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -19,6 +19,8 @@ pub(crate) struct Login {
     pub(crate) aud: Vec<String>,
     pub(crate) client_id: ClientId,
     pub(crate) scope: Scope,
+    /// What the user would know the session by.
+    pub(crate) device: Option<Note>,
     /// What the application wants to read in its tokens.
     pub(crate) claims: Map<String, Value>,
 }
@@ -39,6 +41,7 @@ impl App {
             client_id: login.client_id,
             scope: login.scope,
             sid: SessionId::new(new_id()?).map_err(Problem::internal)?,
+            device: login.device,
             auth_time: iat,
             ends: iat.saturating_add(self.tokens.session_ttl),
             claims: login.claims,

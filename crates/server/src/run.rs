@@ -111,5 +111,11 @@ async fn sweep(app: Arc<App>, every: Duration) {
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep; no answer depends on it"),
             Err(error) => tracing::error!(%error, "the sweep panicked"),
         }
+        let registry = Arc::clone(&app.registry);
+        match tokio::task::spawn_blocking(move || registry.sweep(now)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "could not sweep the list of sessions"),
+            Err(error) => tracing::error!(%error, "the sweep of the list of sessions panicked"),
+        }
     }
 }

@@ -276,7 +276,7 @@ pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
 
 /// sled gives up its lock some time after it was dropped, when its last background thread has ended. The directory is
 /// this process's own (`DirLock`), so a lock that is still held is one of those.
-fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+pub(crate) fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     let mut tries = 0..250;
     loop {
         match config.open() {
@@ -300,13 +300,13 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-enum Failure {
+pub(crate) enum Failure {
     Error(sled::Error),
     Panic,
 }
 
 impl Failure {
-    fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         match self {
             Self::Error(error) => error.to_string(),
             Self::Panic => "it panicked".to_owned(),
@@ -322,7 +322,7 @@ impl Failure {
 }
 
 /// Runs `operation`; a panic inside it is a failure of the engine and nothing more.
-fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
+pub(crate) fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
     // Unwind safety: after a panic the engine is never used again (`Engine::run`).
     match catch_unwind(AssertUnwindSafe(operation)) {
         Ok(Ok(value)) => Ok(value),

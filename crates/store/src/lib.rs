@@ -40,6 +40,7 @@ mod keeper;
 mod options;
 mod overlay;
 mod prefilter;
+mod registry;
 mod row;
 mod shared;
 mod stats;
@@ -50,6 +51,7 @@ pub use digest::Digest;
 pub use error::StoreError;
 pub use files::write_new;
 pub use options::{FALSE_POSITIVE_RATES, Options};
+pub use registry::{Registry, Session};
 pub use stats::{PrefilterState, Stats};
 
 #[doc(hidden)]

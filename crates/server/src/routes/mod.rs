@@ -17,7 +17,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{any, get, post},
+    routing::{any, delete, get, post},
 };
 
 use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem};
@@ -41,7 +41,8 @@ pub fn public(app: Arc<App>) -> Router {
 pub fn admin(app: Arc<App>) -> Router {
     finish(
         Router::new()
-            .route("/v1/sessions", post(sessions::create))
+            .route("/v1/sessions", post(sessions::create).get(sessions::list))
+            .route("/v1/sessions/{sid}", delete(sessions::end))
             .route("/v1/revocations", post(revocations::create)),
         app,
     )

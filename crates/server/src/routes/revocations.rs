@@ -57,17 +57,23 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let body = body::Json::<Body>::from_request(request, &()).await;
     caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
     let body::Json(body) = body?;
-    let (receipt, changed) = match asked(&app, body).await? {
-        Asked::New(revocation) => {
-            let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();
-            let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
-            let changed = receipt.changed;
-            (receipt, changed)
-        }
-        Asked::Stands(receipt) => (receipt, false),
+    match asked(&app, body).await? {
+        Asked::New(revocation) => carry_out(&app, revocation).await,
+        Asked::Stands(receipt) => Ok(Json(answer(&receipt)).into_response()),
+    }
+}
+
+/// Revokes, durably, and answers with the receipt: 201, or 200 when it was already so.
+pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Response, Problem> {
+    let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();
+    let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
+    let kind = receipt.revocation.target().as_ref().kind();
+    tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
+    let status = if receipt.changed {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
     };
-    tracing::info!(id = %receipt.id, kind = %receipt.revocation.target().as_ref().kind(), changed, "revoked by a client");
-    let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(answer(&receipt))).into_response())
 }
 
