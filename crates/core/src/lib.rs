@@ -41,12 +41,15 @@ mod text;
 mod time;
 #[cfg(feature = "jwt")]
 mod token;
+mod trace;
 mod verdict;
 
 pub use claims::{Audience, Claims, Scope};
 pub use compact::Compact;
 pub use header::{Header, TokenType};
-pub use policy::{LifetimeError, Policy, Tier};
+pub use policy::{
+    ClaimName, MissingJti, Policy, PolicyBuilder, PolicyError, PolicyWarning, StoreFailure, Tier, TierRule,
+};
 pub use refusal::{Code, Refusal, Segment};
 pub use revocation::{Note, Reason, Revocation};
 pub use target::{Kind, Target, TargetRef, Targets};
@@ -54,4 +57,5 @@ pub use text::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, TextError};
 pub use time::UnixTime;
 #[cfg(feature = "jwt")]
 pub use token::{Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, VerifiedToken, VerifyingKey};
-pub use verdict::{Demand, Facts, decide};
+pub use trace::{Observer, Step, Trace};
+pub use verdict::{Demand, Facts, Known, decide, decide_observed};

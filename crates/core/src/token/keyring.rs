@@ -57,7 +57,7 @@ impl Keyring {
         if header.typ() != Some(typ) {
             return Err(Refusal::Unsupported("typ"));
         }
-        let claims = Claims::parse(&compact.decode_payload()?)?;
+        let claims = Claims::take(compact.decode_payload()?)?;
         let keys = self.0.get(claims.iss()).ok_or(Refusal::IssuerUnknown)?;
         let kid = header.kid().ok_or(Refusal::KeyUnknown)?;
         let key = keys.0.get(kid).ok_or(Refusal::KeyUnknown)?;
