@@ -56,6 +56,8 @@ pub use target::{Kind, Target, TargetRef, Targets};
 pub use text::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, TextError};
 pub use time::UnixTime;
 #[cfg(feature = "jwt")]
-pub use token::{Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, VerifiedToken, VerifyingKey};
+pub use token::{
+    Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, Skipped, UnknownAlgorithm, VerifiedToken, VerifyingKey,
+};
 pub use trace::{Observer, Step, Trace};
 pub use verdict::{Demand, Facts, Known, decide, decide_observed};

@@ -1,8 +1,23 @@
 //! What the crate promises, seen from outside: one binary, a module for each subject.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
+#[cfg(feature = "jwt")]
+#[path = "core/keyring.rs"]
+mod keyring;
 #[path = "core/policy.rs"]
 mod policy;
+#[cfg(feature = "jwt")]
+#[path = "core/support.rs"]
+mod support;
+#[cfg(feature = "jwt")]
+#[path = "core/vectors.rs"]
+mod vectors;
 #[path = "core/verdict.rs"]
 mod verdict;
