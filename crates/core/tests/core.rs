@@ -9,13 +9,23 @@
 )]
 
 #[cfg(feature = "jwt")]
+#[path = "core/gaps.rs"]
+mod gaps;
+#[cfg(feature = "jwt")]
 #[path = "core/keyring.rs"]
 mod keyring;
+#[cfg(feature = "jwt")]
+#[path = "core/keys.rs"]
+mod keys;
 #[path = "core/policy.rs"]
 mod policy;
 #[cfg(feature = "jwt")]
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/surface.rs"]
+mod surface;
+#[path = "core/tree.rs"]
+mod tree;
 #[cfg(feature = "jwt")]
 #[path = "core/vectors.rs"]
 mod vectors;
