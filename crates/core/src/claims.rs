@@ -1,6 +1,6 @@
 //! The claims set (RFC 7519 §4).
 
-use std::borrow::Cow;
+use alloc::{borrow::Cow, boxed::Box, string::String};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -28,6 +28,14 @@
 //! assert_eq!(decide(&claims, &demand, &Facts::none(), &Policy::default(), after), Err(Refusal::Expired));
 //! # Ok::<(), Refusal>(())
 //! ```
+//!
+//! Without features the crate is `no_std` (with `alloc`) and builds on serde, `serde_json`, `base64` and `thiserror`.
+//! Feature `jwt` adds signing, verifying and keys, and needs `std`. A whole resource server is in
+//! `examples/core-only.rs`.
+
+#![cfg_attr(not(any(test, feature = "jwt")), no_std)]
+
+extern crate alloc;
 
 mod claims;
 mod compact;

@@ -1,5 +1,6 @@
 //! Why a token is refused.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::revocation::Revocation;

@@ -1,5 +1,7 @@
 //! What is revoked.
 
+use alloc::{boxed::Box, string::String};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{

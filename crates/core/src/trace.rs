@@ -1,5 +1,7 @@
 //! The steps of a decision, for whoever wants to see them.
 
+use alloc::vec::Vec;
+
 use crate::refusal::Refusal;
 
 /// One step on the way from a token to a verdict, in the order in which they are taken.

@@ -1,5 +1,7 @@
 //! The decision.
 
+use alloc::boxed::Box;
+
 use crate::{
     claims::{Claims, Scope},
     policy::{MissingJti, Policy, StoreFailure, Tier},

@@ -1,5 +1,6 @@
 //! How a policy is made, and from what file.
 
+use alloc::{vec, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! How much is at stake, and where.
 
+use alloc::{borrow::ToOwned, boxed::Box, string::String};
+
 use serde::{Deserialize, Serialize};
 
 use super::PolicyError;

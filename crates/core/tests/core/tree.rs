@@ -37,3 +37,15 @@ fn without_features_it_pulls_serde_and_little_else() {
     let expected: Vec<&str> = include_str!("tree.txt").lines().collect();
     assert_eq!(names, expected);
 }
+
+/// Nothing of it needs an operating system: the crate itself is `no_std` with `alloc`, and so is what it builds on.
+#[test]
+fn without_features_nothing_asks_for_std() {
+    let features = tree(&["--format", "{lib} {f}"]);
+    assert!(features.iter().any(|line| line == "serde_json alloc"));
+    let asking: Vec<_> = features
+        .iter()
+        .filter(|line| line.split([' ', ',']).any(|f| f == "std"))
+        .collect();
+    assert!(asking.is_empty(), "{asking:?}");
+}
