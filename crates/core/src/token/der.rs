@@ -4,8 +4,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 /// A `RSAPrivateKey` of two primes (RFC 8017 A.1.2) of its numbers, from the modulus to the coefficient.
-pub(super) fn rsa_private_key<'a>(numbers: impl IntoIterator<Item = &'a [u8]>) -> Zeroizing<Vec<u8>> {
-    let mut body = Zeroizing::new(vec![0x02, 0x01, 0x00]);
+pub(super) fn rsa_private_key<'a>(numbers: impl IntoIterator<Item = &'a [u8]> + Clone) -> Zeroizing<Vec<u8>> {
+    // Enough at once: what grows leaves copies behind that nobody zeroises.
+    let room = numbers
+        .clone()
+        .into_iter()
+        .map(|n| n.len().saturating_add(16))
+        .sum::<usize>()
+        .saturating_add(16);
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
+    body.extend_from_slice(&[0x02, 0x01, 0x00]);
     for number in numbers {
         let zeros = number.iter().take_while(|b| **b == 0).count();
         let number = number.get(zeros..).unwrap_or_default();
@@ -16,7 +24,8 @@ pub(super) fn rsa_private_key<'a>(numbers: impl IntoIterator<Item = &'a [u8]>) -
         body.extend_from_slice(if pad { &[0] } else { &[] });
         body.extend_from_slice(number);
     }
-    let mut der = Zeroizing::new(vec![0x30]);
+    let mut der = Zeroizing::new(Vec::with_capacity(room.saturating_add(16)));
+    der.push(0x30);
     push_length(&mut der, body.len());
     der.extend_from_slice(&body);
     der

@@ -1,5 +1,7 @@
 //! Whether a secret can be guessed (RFC 8725 §3.5).
 
+use zeroize::Zeroizing;
+
 use super::KeyError;
 
 /// What a secret must be worth at least, as an attacker might count it.
@@ -12,11 +14,12 @@ pub(super) fn check(secret: &[u8]) -> Result<(), KeyError> {
     if is_a_key(secret) {
         return Err(KeyError::SecretIsAKey);
     }
-    let steps: Vec<u8> = secret
+    let steps: Zeroizing<Vec<u8>> = secret
         .iter()
         .zip(secret.iter().skip(1))
         .map(|(a, b)| b.wrapping_sub(*a))
-        .collect();
+        .collect::<Vec<_>>()
+        .into();
     // Few values, few steps between them (a, b, c, ...), the same thing again, or words.
     let guessable = spread_bits(secret) < LEAST_BITS
         || spread_bits(&steps) < LEAST_BITS
@@ -76,7 +79,7 @@ fn repeats(secret: &[u8]) -> bool {
 )]
 fn text_bits(text: &str) -> f64 {
     let mut letters = 0;
-    let mut word = String::new();
+    let mut word = Zeroizing::new(String::with_capacity(text.len()));
     let mut previous_lower = false;
     for c in text.chars().chain([' ']) {
         let continues = c.is_alphabetic() && !(c.is_uppercase() && previous_lower);

@@ -54,6 +54,15 @@ fn every_algorithm_signs_and_verifies() {
 }
 
 #[test]
+fn p012_what_a_verified_token_says_beyond_the_standard_is_the_callers() {
+    let more = CLAIMS.replace(r#""iss""#, r#""role":"editor","iss""#);
+    let verified = one().verify(&signed(HEADER, more), TokenType::Access).unwrap();
+    let read: Value = verified.claims().extra().unwrap();
+    assert_eq!((&read["role"], &read["iss"]), (&"editor".into(), &"i".into()));
+    assert!(verified.claims().extra::<Vec<u8>>().is_err());
+}
+
+#[test]
 fn p038_eddsa_also_under_its_new_name() {
     let ed = SigningKey::from_jwk(&bytes(&rfc_jwk(5)), None).unwrap();
     let token = ed.sign(TokenType::Access, &claims()).unwrap();
