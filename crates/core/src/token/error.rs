@@ -70,6 +70,9 @@ pub enum KeyError {
     /// The key is for another algorithm than it was to be used with.
     #[error("the JSON Web Key is for another algorithm")]
     AlgorithmMismatch,
+    /// A set of secrets and public keys: whoever may read the one may not read the other.
+    #[error("the set has secrets beside public keys")]
+    MixedSet,
     /// Two keys of one issuer have one name.
     #[error("two keys have this kid")]
     DuplicateKid,

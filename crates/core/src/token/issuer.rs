@@ -32,7 +32,7 @@ impl IssuerKeys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NotAJwk`] when it is no set; [`KeyError::DuplicateKid`]; and what is wrong with a key that is known
+    /// [`KeyError::NotAJwk`] when it is no set; [`KeyError::DuplicateKid`]; [`KeyError::MixedSet`]; and what is wrong with a key that is known
     /// and weak, since leaving it out would hide that its issuer is in trouble.
     pub fn from_jwk_set(json: &[u8]) -> Result<(Self, Vec<Skipped>), KeyError> {
         let mut keys = Self::default();
@@ -45,6 +45,10 @@ impl IssuerKeys {
                 ) => skipped.push(Skipped { at, why }),
                 Err(error) => return Err(error),
             }
+        }
+        let secrets = keys.keys().filter(|key| key.is_secret()).count();
+        if secrets != 0 && secrets != keys.keys.len() {
+            return Err(KeyError::MixedSet);
         }
         Ok((keys, skipped))
     }

@@ -120,6 +120,10 @@ impl VerifyingKey {
         }
     }
 
+    pub(super) fn is_secret(&self) -> bool {
+        self.public.is_none()
+    }
+
     /// With a date of retirement: what it signed up to then it still vouches for, and what says that it was issued later,
     /// or does not say, was not signed by its owner. Since every token ends within the longest lifetime, the key is
     /// worth nothing that long after the date, without a clock to say so.

@@ -403,6 +403,10 @@ fn p089_p090_a_set_skips_what_it_does_not_know_and_refuses_what_is_unsound() {
         refused(json!({ "keys": [ec, named(rfc_jwk(5), "ec")] })),
         KeyError::DuplicateKid
     );
+    let mut oct = named(rfc_jwk(0), "oct");
+    oct["alg"] = "HS256".into();
+    assert!(IssuerKeys::from_jwk_set(&bytes(&json!({ "keys": [oct] }))).is_ok());
+    assert_eq!(refused(json!({ "keys": [ec, oct] })), KeyError::MixedSet);
     let mut off = ec.clone();
     off["y"] = off["x"].clone();
     assert_eq!(refused(json!({ "keys": [off] })), KeyError::NotOnCurve("P-256"));
