@@ -1,5 +1,7 @@
 //! The compact serialization of a signed token, taken apart (RFC 7515 §7.1).
 
+use alloc::vec::Vec;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::refusal::{Refusal, Segment};

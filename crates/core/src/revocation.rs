@@ -1,5 +1,7 @@
 //! What is revoked.
 
+use alloc::{boxed::Box, string::String};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -193,6 +195,18 @@ impl Revocation {
         }
     }
 
+    /// The `iat` for a token that is issued at `now` after this was revoked, a new login after a logout everywhere, so that
+    /// the cut-off spares it; none when whatever is issued now is to be denied, too.
+    ///
+    /// A cut-off covers its whole second, since `iat` seldom says more than that and the old login must not be spared. A
+    /// login within that second therefore gets the beginning of the next, ahead of the clock by less than a second; a
+    /// policy without leeway refuses it for that long.
+    #[must_use]
+    pub fn spared_iat(&self, now: UnixTime) -> Option<UnixTime> {
+        let before = self.before.filter(|before| before.as_secs() <= now.as_secs())?;
+        Some(now.max(before.saturating_add(core::time::Duration::from_secs(1))))
+    }
+
     /// Whether it denies the token that has these `targets`, at `now`.
     #[must_use]
     pub fn hits(&self, targets: &Targets<'_>, now: UnixTime) -> bool {
@@ -246,6 +260,28 @@ mod tests {
                 "{iat_millis}"
             );
         }
+    }
+
+    /// The whole second of the cut-off is dead, and yet a login within it lives: it is told to begin a moment later.
+    #[test]
+    fn a72_a_login_in_the_second_of_the_cutoff_is_spared_and_the_old_one_is_not() {
+        let policy = Policy::default();
+        let cutoff = Revocation::new(subject(), Reason::Logout, &policy, UnixTime::from_millis(100_700));
+        for now in [100_700, 100_999, 101_000, 150_123] {
+            let now = UnixTime::from_millis(now);
+            let iat = cutoff.spared_iat(now).unwrap();
+            assert!(!cutoff.denies(Some(iat)) && iat >= now, "{now:?}");
+            assert!(iat.since(now) < Duration::from_secs(1), "{now:?}");
+        }
+        assert!(cutoff.denies(Some(UnixTime::from_millis(100_699))));
+        // What is cut off ahead of time, or with no cut-off at all, spares nothing that is issued now.
+        assert_eq!(cutoff.spared_iat(UnixTime::from_millis(99_999)), None);
+        let session = Target::Session {
+            iss: Issuer::new("i").unwrap(),
+            sid: crate::SessionId::new("s").unwrap(),
+        };
+        let session = Revocation::new(session, Reason::Logout, &policy, at(100));
+        assert_eq!(session.spared_iat(at(200)), None);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) async fn verify(
         audiences: &[audience],
         scope: rule.scope,
         tier: rule.tier,
+        path: None,
     };
     let token = app.judge(presented.token, TokenType::Access, &demand).await?;
     Ok(identity(token.claims()))
