@@ -1,0 +1,1 @@
+//! An issuer with one key, for each algorithm.
