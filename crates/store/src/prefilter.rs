@@ -37,7 +37,7 @@ pub(crate) struct Prefilter {
 
 #[derive(Default)]
 struct Shard {
-    filter: Option<Bloom<[u8; 16]>>,
+    filter: Option<Bloom<Digest>>,
     capacity: usize,
     inserted: usize,
     /// Of the inserted, those whose entries are gone.
@@ -77,7 +77,7 @@ impl Prefilter {
         unpoisoned(shard.read())
             .filter
             .as_ref()
-            .is_none_or(|filter| filter.check(digest.as_bytes()))
+            .is_none_or(|filter| filter.check(digest))
     }
 
     /// Makes the filter cover `digest`.
@@ -87,7 +87,7 @@ impl Prefilter {
         };
         let mut shard = unpoisoned(shard.write());
         if let Some(filter) = &mut shard.filter {
-            filter.set(digest.as_bytes());
+            filter.set(&digest);
         }
         if let Some(aside) = &mut shard.aside {
             aside.push(digest);
@@ -146,12 +146,12 @@ impl Prefilter {
             return;
         };
         for digest in held {
-            filter.set(digest.as_bytes());
+            filter.set(digest);
         }
         let mut shard = unpoisoned(lock.write());
         let aside = shard.aside.take().unwrap_or_default();
         for digest in &aside {
-            filter.set(digest.as_bytes());
+            filter.set(digest);
         }
         let inserted = held.len().saturating_add(aside.len());
         let old = std::mem::replace(
