@@ -133,7 +133,10 @@ impl Denylist {
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
         let mut hit = None;
         for target in targets.iter() {
-            let entry = self.shared.entry(&self.shared.key.digest(target))?;
+            let Some(digest) = self.shared.perhaps_listed(target) else {
+                continue;
+            };
+            let entry = self.shared.look_up(&digest)?;
             // I6: in force or not is for the entry to say, whether the sweeper came by or not. It also names its target,
             // which settles what an equal digest would leave open.
             if let Some(entry) = entry.filter(|entry| entry.hits(targets, now)) {
@@ -156,7 +159,7 @@ impl Denylist {
     pub fn is_clear(&self, targets: &Targets<'_>) -> bool {
         targets
             .iter()
-            .all(|target| self.shared.surely_absent(&self.shared.key.digest(target)))
+            .all(|target| self.shared.perhaps_listed(target).is_none())
     }
 
     /// The facts about a token of which no target is listed.
@@ -174,7 +177,10 @@ impl Denylist {
     ///
     /// [`StoreError::Engine`], as for [`Denylist::check`].
     pub fn entry(&self, target: TargetRef<'_>) -> Result<Option<Revocation>, StoreError> {
-        let entry = self.shared.entry(&self.shared.key.digest(target))?;
+        let Some(digest) = self.shared.perhaps_listed(target) else {
+            return Ok(None);
+        };
+        let entry = self.shared.look_up(&digest)?;
         Ok(entry.filter(|entry| entry.target().as_ref() == target))
     }
 

@@ -17,7 +17,7 @@ use std::{
 
 use ostracon_core::{Revocation, UnixTime};
 
-use crate::{digest::Digest, error::StoreError, files, identity::StoreId, row};
+use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
 const DAMAGED: &str = "damaged";
@@ -197,13 +197,25 @@ impl Engine {
             .ok_or_else(|| self.damaged("an index row has a key of another size"))
     }
 
-    /// The digests of all rows of a shard.
-    pub(crate) fn shard(&self, shard: u8) -> Result<Vec<Digest>, StoreError> {
-        let keys = self.run(|| self.rows.scan_prefix([shard]).keys().collect::<sled::Result<Vec<_>>>())?;
-        keys.iter()
+    /// The digests of all rows of a shard, and the kinds of target that they are about.
+    pub(crate) fn shard(&self, shard: u8) -> Result<(Vec<Digest>, Kinds), StoreError> {
+        let mut kinds = Kinds::default();
+        let keys = self.run(|| {
+            let rows = self.rows.scan_prefix([shard]);
+            rows.map(|row| {
+                let (key, row) = row?;
+                // A row that cannot tell may be of any kind: whoever reads it learns that it is damaged (I5).
+                kinds.add_all(row::kind(&row).map_or(Kinds::ALL, Kinds::of));
+                Ok(key)
+            })
+            .collect::<sled::Result<Vec<_>>>()
+        })?;
+        let digests = keys
+            .iter()
             .map(|key| key.as_ref().try_into().map(Digest::from_bytes).ok())
             .collect::<Option<_>>()
-            .ok_or_else(|| self.damaged("a row has a key of another size"))
+            .ok_or_else(|| self.damaged("a row has a key of another size"))?;
+        Ok((digests, kinds))
     }
 
     /// Up to where the rows hold what the journal has, by the engine's own account.

@@ -37,6 +37,7 @@ mod files;
 mod identity;
 mod journal;
 mod keeper;
+mod kinds;
 mod options;
 mod overlay;
 mod prefilter;

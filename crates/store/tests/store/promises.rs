@@ -199,6 +199,29 @@ fn i2_no_false_negative_while_the_prefilter_is_rebuilt() {
     assert!(clear > ALL * 99 / 100, "only {clear} of {ALL} were cleared");
 }
 
+/// A prefilter rules out the kinds of which nothing is listed; after a restart it learns from the rows which those are.
+#[test]
+fn i2_a_kind_listed_once_is_asked_about_after_a_restart() {
+    for target in all_kinds() {
+        let dir = tempfile::tempdir().unwrap();
+        let denylist = open(dir.path());
+        denylist.revoke(revocation(target.clone())).unwrap();
+        denylist.close().unwrap();
+        drop(denylist);
+        let denylist = open(dir.path());
+        assert_eq!(denylist.replayed(), 0, "the row is in the engine alone");
+        let mut building = true;
+        while building {
+            building = denylist.stats().prefilter != PrefilterState::Covering;
+            assert!(denied(&denylist, &target));
+            assert!(!denylist.is_clear(&Targets::one(target.as_ref())));
+        }
+        for other in all_kinds().iter().filter(|other| **other != target) {
+            assert!(denylist.is_clear(&Targets::one(other.as_ref())));
+        }
+    }
+}
+
 #[test]
 fn prefilter_on_and_off_answer_alike() {
     let dir = tempfile::tempdir().unwrap();
