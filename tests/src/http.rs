@@ -52,6 +52,15 @@ impl Ask {
         self.authorized(&format!("Bearer {token}"))
     }
 
+    /// The token that it sends as a bearer; empty if it sends none.
+    pub fn token(&self) -> &str {
+        let mut sent = self
+            .headers
+            .iter()
+            .filter_map(|(_, value)| value.strip_prefix("Bearer "));
+        sent.next().unwrap_or_default()
+    }
+
     /// The same, as the client `id`.
     #[must_use]
     pub fn as_client(&self, id: &str, secret: &str) -> Self {

@@ -188,6 +188,14 @@ impl Problem {
         }
     }
 
+    fn store_unavailable() -> Self {
+        let detail = "the denylist cannot answer at the moment; nothing was decided";
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+        }
+    }
+
     /// Something that cannot happen did.
     pub(crate) fn internal(cause: impl core::fmt::Display) -> Self {
         tracing::error!(%cause, "a request could not be answered");
@@ -202,6 +210,7 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (status, error) = match refusal {
+            Refusal::StoreUnavailable => return Self::store_unavailable(),
             Refusal::ScopeInsufficient => (StatusCode::FORBIDDEN, "insufficient_scope"),
             _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
         };
@@ -213,11 +222,7 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the denylist could not answer");
-        let detail = "the denylist cannot answer at the moment; nothing was decided";
-        Self {
-            retry_after: Some(1),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
-        }
+        Self::store_unavailable()
     }
 }
 

@@ -171,7 +171,11 @@ impl Policy {
     /// The highest tier of the rules that apply; none when none does.
     pub(crate) fn rules(&self, claims: &Claims, path: Option<&str>) -> Option<Tier> {
         let applying = self.0.tiers.iter().filter(|rule| rule.applies(claims, path));
-        applying.map(TierRule::tier).max()
+        let strictest = applying.map(TierRule::tier).max();
+        // A path that could be read as any other could be one that no rule is for: a lax rule does not get it.
+        let unclear =
+            path.is_some_and(|path| !tier::has_one_reading(path)) && self.0.tiers.iter().any(TierRule::is_by_path);
+        strictest.max(unclear.then_some(self.0.default_tier))
     }
 
     /// From when on a revocation may be forgotten that concerns tokens up to `exp`, in whole seconds.

@@ -75,7 +75,7 @@ impl TierRule {
     /// For requests to `path` and what lies below it, segment by segment: `/admin` is not for `/administrator`.
     ///
     /// Case counts. A request whose path has more than one reading (an empty, `.` or `..` segment, `%`, `\`, `;`) is
-    /// taken to go everywhere: each path rule applies to it, and so the strictest decides.
+    /// taken to go everywhere: each path rule applies to it, and the default tier, and so the strictest decides.
     ///
     /// # Errors
     ///
@@ -94,6 +94,10 @@ impl TierRule {
         self.tier
     }
 
+    pub(super) fn is_by_path(&self) -> bool {
+        matches!(self.on, On::Path(_))
+    }
+
     pub(super) fn applies(&self, claims: &Claims, path: Option<&str>) -> bool {
         match &self.on {
             On::Audience(audience) => claims.aud().contains(audience),
@@ -107,7 +111,7 @@ impl TierRule {
 }
 
 /// Whether every server and proxy reads `path` alike. The last slash is one more segment, an empty one, and harmless.
-fn has_one_reading(path: &str) -> bool {
+pub(super) fn has_one_reading(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\' | b';' | b'?' | b'#');
     let Some(segments) = path.strip_prefix('/') else {
         return false;

@@ -215,3 +215,20 @@ fn the_strictest_rule_stands_whatever_their_order() {
     let high = Policy::builder().default_tier(Tier::High).build().unwrap();
     assert_eq!(high.tier(&claims("", "x"), None), Tier::High);
 }
+
+/// A lax rule is for its own path alone: what could be read as that path and as another does not get it.
+#[test]
+fn an_unclear_path_never_lowers_the_tier() {
+    let claims = Claims::parse(br#"{"iss":"i","exp":9,"aud":"shop"}"#).unwrap();
+    let lax = Policy::builder().tier(TierRule::path("/public", Tier::Low).unwrap());
+    let tier = |policy: PolicyBuilder, path| policy.build().unwrap().tier(&claims, path);
+    assert_eq!(tier(lax.clone(), Some("/public/a")), Tier::Low);
+    for unclear in ["/public/../account", "", "//public", "/public/%2e%2e/account"] {
+        assert_eq!(tier(lax.clone(), Some(unclear)), Tier::Standard, "{unclear}");
+        let strict = lax.clone().tier(TierRule::path("/admin", Tier::High).unwrap());
+        assert_eq!(tier(strict, Some(unclear)), Tier::High, "{unclear}");
+    }
+    // Where no rule is by path, no path is unclear.
+    let by_audience = Policy::builder().tier(TierRule::audience("shop", Tier::Low).unwrap());
+    assert_eq!(tier(by_audience, Some("")), Tier::Low);
+}

@@ -135,6 +135,12 @@ false_positive_rate = 0.001
 cache = "64 MiB"
 sweep_every = "1m"
 
+# What is at stake, by audience, scope or path: low (signature and expiry alone, for short-lived tokens), standard (the
+# denylist is asked) or high. The path is X-Forwarded-Uri of a proxy in listen.trusted_proxies = ["127.0.0.1"].
+# [[rules]]
+# path = "/payments"
+# tier = "high"
+
 [limits]
 connections = 10000
 header_timeout = "1m"

@@ -6,13 +6,14 @@ mod raw;
 
 use std::{
     fs,
+    net::IpAddr,
     ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Policy, SigningKey};
+use ostracon_core::{Issuer, Policy, SigningKey, TierRule};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options};
 
 pub use self::error::ConfigError;
@@ -33,8 +34,12 @@ pub struct Config {
     pub public: Address,
     /// Where operators and trusted backends are answered.
     pub admin: Address,
+    /// The proxies whose word for the path of a request is taken.
+    pub trusted_proxies: Vec<IpAddr>,
     /// What is issued, and what is accepted.
     pub tokens: Tokens,
+    /// What is at stake, by audience, scope or path.
+    pub rules: Vec<TierRule>,
     /// The issuer's own keys; the first signs, all verify.
     pub keys: Vec<SigningKey>,
     /// Who may call what.
@@ -138,7 +143,9 @@ impl Config {
             data_dir: base.join(raw.data_dir),
             public,
             admin,
+            trusted_proxies: raw.listen.trusted_proxies,
             tokens: tokens(raw.tokens)?,
+            rules: raw.rules,
             keys: keys(raw.keys, base)?,
             clients: clients(raw.clients)?,
             cookies: cookies(&raw.cookies)?,
@@ -226,16 +233,14 @@ fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {
     }
     let second = Duration::from_secs(1);
     let session_ttl = within("tokens.session_ttl", raw.session_ttl, second..=LONGEST_SESSION)?;
-    let refresh_ttl = within("tokens.refresh_ttl", raw.refresh_ttl, second..=session_ttl)?;
+    // RFC 6750 §5.3: short-lived, an hour or less.
+    let shortest = session_ttl.min(Duration::from_hours(1));
+    let access_ttl = within("tokens.access_ttl", raw.access_ttl, second..=shortest)?;
+    let refresh_ttl = within("tokens.refresh_ttl", raw.refresh_ttl, access_ttl..=session_ttl)?;
     Ok(Tokens {
         issuer: raw.issuer,
         audience: audience.into(),
-        // RFC 6750 §5.3: short-lived, an hour or less.
-        access_ttl: within(
-            "tokens.access_ttl",
-            raw.access_ttl,
-            second..=session_ttl.min(Duration::from_hours(1)),
-        )?,
+        access_ttl,
         refresh_ttl,
         session_ttl,
         refresh_grace: within(

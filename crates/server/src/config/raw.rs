@@ -1,9 +1,9 @@
 //! The configuration as it is written: names and types, nothing compared with anything else yet.
 
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use ostracon_core::{Algorithm, Issuer, KeyId};
+use ostracon_core::{Algorithm, Issuer, KeyId, TierRule};
 use serde::Deserialize;
 
 use crate::{client::Role, cookies::SameSite};
@@ -24,6 +24,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) denylist: Denylist,
     #[serde(default)]
+    pub(super) rules: Vec<TierRule>,
+    #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) log: Log,
@@ -34,6 +36,7 @@ pub(super) struct Raw {
 pub(super) struct Listen {
     pub(super) public: String,
     pub(super) admin: String,
+    pub(super) trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for Listen {
@@ -41,6 +44,7 @@ impl Default for Listen {
         Self {
             public: "127.0.0.1:8080".into(),
             admin: "127.0.0.1:8081".into(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
