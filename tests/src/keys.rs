@@ -36,6 +36,13 @@ pub fn hs256_secret() -> [u8; 32] {
     secret
 }
 
+/// The bytes of a segment of a token.
+pub fn decoded(segment: &str) -> Vec<u8> {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(segment)
+        .unwrap()
+}
+
 /// `claims` signed with the server's own key.
 pub fn signed((kid, pem): &(String, Vec<u8>), typ: TokenType, claims: &Value) -> String {
     let kid = KeyId::new(kid.as_str()).unwrap();

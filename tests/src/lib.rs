@@ -13,5 +13,5 @@ mod keys;
 mod program;
 
 pub use http::{Answer, Ask, raw};
-pub use keys::{es256_pem, forged, hs256_secret, rs256_pem, signed};
+pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, wait_for};

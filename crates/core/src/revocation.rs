@@ -214,14 +214,24 @@ impl Revocation {
     }
 
     /// The stricter of two revocations of one target: later cut-off, later end. What people read of it (reason, note,
-    /// beginning) is from the one with the later cut-off, between equals from the earlier.
+    /// beginning) is from the one with the later cut-off, between equals from one that is not [`Reason::Rotated`], which
+    /// alone leaves a retry its grace, between equals from the earlier.
     ///
     /// Commutative, associative and idempotent, so that the order in which records are applied does not matter.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         debug_assert_eq!(self.target, other.target, "only revocations of one target are merged");
         let retained_until = self.retained_until.max(other.retained_until);
-        let rank = |r: &Self| (core::cmp::Reverse(r.before), r.effective_at, r.reason, r.note.clone());
+        let lax = |r: &Self| r.reason == Reason::Rotated;
+        let rank = |r: &Self| {
+            (
+                core::cmp::Reverse(r.before),
+                lax(r),
+                r.effective_at,
+                r.reason,
+                r.note.clone(),
+            )
+        };
         let told = if rank(&self) <= rank(&other) { self } else { other };
         Self { retained_until, ..told }
     }
@@ -290,7 +300,7 @@ mod tests {
     }
 
     fn revocation() -> impl Strategy<Value = Revocation> {
-        let reasons = prop_oneof![Just(Reason::Logout), Just(Reason::Admin)];
+        let reasons = prop_oneof![Just(Reason::Logout), Just(Reason::Admin), Just(Reason::Rotated)];
         let notes = proptest::option::of("[ab]".prop_map(|n| Note::new(n).unwrap()));
         (0..3_u64, 0..3_u64, 0..3_u64, reasons, notes).prop_map(|(before, effective, retained, reason, note)| {
             Revocation::restored(subject(), Some(at(before)), at(effective), at(retained), reason, note)
@@ -314,6 +324,8 @@ mod tests {
             let claims = crate::Claims::parse(claims.as_bytes()).unwrap();
             let targets = Targets::of(&claims, None);
             prop_assert!(both.target() == &target);
+            let rotated = |r: &Revocation| r.reason() == Reason::Rotated;
+            prop_assert!(a.cutoff() != b.cutoff() || rotated(&both) == (rotated(&a) && rotated(&b)));
             for one in [a, b] {
                 prop_assert!(!one.hits(&targets, at(now)) || both.hits(&targets, at(now)));
             }
