@@ -80,7 +80,7 @@ impl Revocation {
     /// as long as any can; see [`Revocation::expiring`].
     #[must_use]
     pub fn new(target: Target, reason: Reason, policy: &Policy, now: UnixTime) -> Self {
-        let now = UnixTime::from_secs(now.as_secs());
+        let now = now.floor_to_second();
         let before = target.as_ref().kind().has_cutoff().then_some(now);
         let retained_until = policy.forgettable(now.saturating_add(policy.longest_lifetime()));
         Self {
@@ -99,7 +99,7 @@ impl Revocation {
     #[must_use]
     pub fn before(mut self, before: UnixTime, policy: &Policy) -> Self {
         if self.before.is_some() {
-            let before = UnixTime::from_secs(before.as_secs());
+            let before = before.floor_to_second();
             self.before = Some(before);
             // I1: the last token to be hit was issued at the end of that second.
             let last = before.saturating_add(core::time::Duration::from_secs(1));
@@ -134,17 +134,16 @@ impl Revocation {
         reason: Reason,
         note: Option<Note>,
     ) -> Self {
-        let whole = |t: UnixTime| UnixTime::from_secs(t.as_secs());
         Self {
             // A cut-off that was lost must not read as one at the beginning of time.
             before: target
                 .as_ref()
                 .kind()
                 .has_cutoff()
-                .then(|| before.map_or(UnixTime::MAX, whole)),
+                .then(|| before.unwrap_or(UnixTime::MAX).floor_to_second()),
             target,
-            effective_at: whole(effective_at),
-            retained_until: UnixTime::from_secs(retained_until.as_secs_ceil()),
+            effective_at: effective_at.floor_to_second(),
+            retained_until: retained_until.ceil_to_second(),
             reason,
             note,
         }
@@ -297,6 +296,23 @@ mod tests {
     #[test]
     fn a59_a_token_that_does_not_say_when_is_denied() {
         assert!(Revocation::new(subject(), Reason::Logout, &Policy::default(), at(100)).denies(None));
+    }
+
+    /// A row of the store with times past the year 9999 came back as another revocation than it had been written from:
+    /// what was cut to the last moment was no whole second, which is all that a row holds.
+    #[test]
+    fn times_are_whole_seconds_at_the_end_of_time_too() {
+        let end = UnixTime::MAX;
+        for before in [None, Some(end)] {
+            let once = Revocation::restored(subject(), before, end, end, Reason::Other, None);
+            let times = [once.cutoff().unwrap(), once.effective_at(), once.retained_until()];
+            assert_eq!(times.map(|t| t.as_millis() % 1_000), [0; 3]);
+            let [before, effective, retained] = times.map(|t| at(t.as_secs()));
+            let again = Revocation::restored(subject(), Some(before), effective, retained, Reason::Other, None);
+            assert_eq!(again, once);
+        }
+        let made = Revocation::new(subject(), Reason::Other, &Policy::default(), end);
+        assert_eq!(made.retained_until().as_millis() % 1_000, 0);
     }
 
     fn revocation() -> impl Strategy<Value = Revocation> {

@@ -184,7 +184,7 @@ impl Policy {
     /// nothing.
     #[must_use]
     pub fn forgettable(&self, exp: UnixTime) -> UnixTime {
-        UnixTime::from_secs(exp.saturating_add(Self::MAX_LEEWAY).as_secs_ceil())
+        exp.saturating_add(Self::MAX_LEEWAY).ceil_to_second()
     }
 
     /// What is allowed and yet unwise, for a start-up to say.

@@ -212,6 +212,7 @@ mod tests {
     fn rules_that_could_never_mean_anything_are_refused() {
         for (json, ok) in [
             (r#"{"audience":"a","tier":"low"}"#, true),
+            (r#"{"scope":"a","tier":"standard"}"#, true),
             (r#"{"path":"/","tier":"low"}"#, true),
             (r#"{"path":"/a/b","tier":"high"}"#, true),
             (r#"{"audience":"","tier":"low"}"#, false),

@@ -34,29 +34,51 @@ use crate::{
 /// assert_eq!(keyring.verify(&token, TokenType::Refresh).unwrap_err(), Refusal::Unsupported("typ"));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
-pub struct Keyring(HashMap<Issuer, IssuerKeys>);
+#[derive(Debug)]
+pub struct Keyring {
+    issuers: HashMap<Issuer, IssuerKeys>,
+    max_token_bytes: usize,
+}
+
+impl Default for Keyring {
+    fn default() -> Self {
+        Self {
+            issuers: HashMap::new(),
+            max_token_bytes: Compact::MAX_BYTES,
+        }
+    }
+}
 
 impl Keyring {
+    /// The most that [`Keyring::with_max_token_bytes`] takes.
+    pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+    /// With another bound on the size of tokens than [`Compact::MAX_BYTES`], up to [`Keyring::MAX_TOKEN_BYTES`].
+    #[must_use]
+    pub fn with_max_token_bytes(mut self, max_token_bytes: usize) -> Self {
+        self.max_token_bytes = max_token_bytes.min(Self::MAX_TOKEN_BYTES);
+        self
+    }
+
     /// Trusts `issuer` with `keys`, in place of what it had.
     pub fn trust(&mut self, issuer: Issuer, keys: IssuerKeys) {
-        self.0.insert(issuer, keys);
+        self.issuers.insert(issuer, keys);
     }
 
     /// Trusts `issuer` no more; what it was trusted with.
     pub fn distrust(&mut self, issuer: &Issuer) -> Option<IssuerKeys> {
-        self.0.remove(issuer)
+        self.issuers.remove(issuer)
     }
 
     /// The keys of `issuer`.
     #[must_use]
     pub fn issuer(&self, issuer: &Issuer) -> Option<&IssuerKeys> {
-        self.0.get(issuer)
+        self.issuers.get(issuer)
     }
 
     /// All that are trusted, in no order.
     pub fn issuers(&self) -> impl Iterator<Item = (&Issuer, &IssuerKeys)> {
-        self.0.iter()
+        self.issuers.iter()
     }
 
     /// Checks that `token` is of type `typ`, from a trusted issuer, and signed by the key of that issuer that it names,
@@ -84,7 +106,7 @@ impl Keyring {
         typ: TokenType,
         observer: &mut O,
     ) -> Result<VerifiedToken, Refusal> {
-        let compact = seen(observer, Step::Form, Compact::split(token))?;
+        let compact = seen(observer, Step::Form, Compact::split_within(token, self.max_token_bytes))?;
         let header = compact.decode_header().and_then(|bytes| Header::parse(&bytes));
         let header = seen(observer, Step::Header, header)?;
         let same = header.typ() == Some(typ);
@@ -95,7 +117,7 @@ impl Keyring {
         )?;
         let claims = compact.decode_payload().and_then(Claims::take);
         let mut claims = seen(observer, Step::Claims, claims)?;
-        let issuer = self.0.get(claims.iss()).ok_or(Refusal::IssuerUnknown);
+        let issuer = self.issuers.get(claims.iss()).ok_or(Refusal::IssuerUnknown);
         let issuer = seen(observer, Step::Issuer, issuer)?;
         let key = header.kid().and_then(|kid| issuer.key(kid)).ok_or(Refusal::KeyUnknown);
         let key = seen(observer, Step::Key, key)?;

@@ -400,6 +400,31 @@ fn i8_nothing_prints_a_key_or_a_token() {
 }
 
 #[test]
+fn a38_the_bound_on_a_token_can_be_moved_so_far() {
+    let sized = |bytes: usize| {
+        let token = signed(HEADER, CLAIMS.replace('{', &format!("{{{}", " ".repeat(bytes))));
+        (token.len(), token)
+    };
+    let (length, token) = sized(8 * 1024);
+    assert_eq!(refusal(&one(), &token), Refusal::TooLarge);
+    assert!(
+        one()
+            .with_max_token_bytes(length)
+            .verify(&token, TokenType::Access)
+            .is_ok()
+    );
+    assert_eq!(
+        refusal(&one().with_max_token_bytes(length - 1), &token),
+        Refusal::TooLarge
+    );
+    let (_, token) = sized(64 * 1024);
+    assert_eq!(
+        refusal(&one().with_max_token_bytes(usize::MAX), &token),
+        Refusal::TooLarge
+    );
+}
+
+#[test]
 fn trust_can_end() {
     let mut ring = one();
     assert_eq!(ring.issuers().count(), 1);
