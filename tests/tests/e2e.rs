@@ -14,6 +14,8 @@ mod logout;
 mod main_job;
 #[path = "e2e/oauth.rs"]
 mod oauth;
+#[path = "e2e/operators.rs"]
+mod operators;
 #[path = "e2e/refresh.rs"]
 mod refresh;
 #[path = "e2e/revocations.rs"]

@@ -176,6 +176,11 @@ impl Problem {
         )
     }
 
+    /// What is asked for by its identity is not there.
+    pub(crate) fn absent(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "the route does not take this method; see Allow";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)

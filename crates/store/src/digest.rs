@@ -3,6 +3,7 @@
 use core::{
     fmt,
     hash::{Hash, Hasher},
+    str::FromStr,
 };
 
 use ostracon_core::{Kind, TargetRef};
@@ -43,6 +44,22 @@ impl fmt::Display for Digest {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    /// The 32 hexadecimal digits that it is written as.
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        number.map(|n| Self(n.to_be_bytes())).ok_or(NotADigest)
+    }
+}
+
+/// A text that is no [`Digest`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("must be 32 hexadecimal digits")]
+pub struct NotADigest;
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,6 +188,21 @@ mod tests {
                 Digest(hasher.finish128().as_bytes()),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let digest = Digest::from_bytes([0x0a; 16]);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        for bad in [
+            "",
+            "0a",
+            &"0".repeat(33),
+            &"g".repeat(32),
+            &format!("+{}", "0".repeat(31)),
+        ] {
+            assert_eq!(bad.parse::<Digest>(), Err(NotADigest), "{bad}");
         }
     }
 

@@ -10,6 +10,7 @@
 
 use std::{
     fs::{self, File},
+    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -216,6 +217,22 @@ impl Engine {
             .collect::<Option<_>>()
             .ok_or_else(|| self.damaged("a row has a key of another size"))?;
         Ok((digests, kinds))
+    }
+
+    /// Up to `limit` rows behind `after`, in the order of their digests.
+    pub(crate) fn behind(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<(Digest, Revocation)>, StoreError> {
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes().to_vec()));
+        let rows = self.run(|| {
+            let range = (start, Bound::Unbounded::<Vec<u8>>);
+            self.rows.range(range).take(limit).collect::<sled::Result<Vec<_>>>()
+        })?;
+        let damaged = || self.damaged("a row has a key of another size");
+        rows.iter()
+            .map(|(key, row)| {
+                let digest = key.as_ref().try_into().map(Digest::from_bytes).map_err(|_| damaged())?;
+                Ok((digest, self.decode(row)?))
+            })
+            .collect()
     }
 
     /// Up to where the rows hold what the journal has, by the engine's own account.

@@ -38,6 +38,7 @@ mod identity;
 mod journal;
 mod keeper;
 mod kinds;
+mod opening;
 mod options;
 mod overlay;
 mod prefilter;
@@ -47,8 +48,8 @@ mod shared;
 mod stats;
 
 pub use commit::{Commit, Receipt};
-pub use denylist::{Denylist, Swept};
-pub use digest::Digest;
+pub use denylist::{Denylist, Page, Swept};
+pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
 pub use files::write_new;
 pub use options::{FALSE_POSITIVE_RATES, Options};

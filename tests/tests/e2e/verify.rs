@@ -174,7 +174,7 @@ fn each_listener_serves_its_own_and_says_what_it_is_not() {
         "not for the public"
     );
     assert_eq!(server.admin.get("/auth/verify").problem().0, 404);
-    assert_eq!(server.admin.get("/v1/revocations").problem().0, 405);
+    assert_eq!(server.admin.get("/v1/explain").problem().0, 405);
 }
 
 /// Rules say what is at stake; the path is taken from a proxy that is trusted and from nobody else.

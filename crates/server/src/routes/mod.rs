@@ -1,7 +1,9 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
+mod explain;
 mod health;
 mod jwks;
+mod listing;
 mod logout;
 mod oauth;
 mod refresh;
@@ -43,7 +45,9 @@ pub fn admin(app: Arc<App>) -> Router {
         Router::new()
             .route("/v1/sessions", post(sessions::create).get(sessions::list))
             .route("/v1/sessions/{sid}", delete(sessions::end))
-            .route("/v1/revocations", post(revocations::create)),
+            .route("/v1/revocations", post(revocations::create).get(listing::list))
+            .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
+            .route("/v1/explain", post(explain::explain)),
         app,
     )
 }

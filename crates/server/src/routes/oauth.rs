@@ -89,7 +89,7 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
     }
     let iss = claims.iss();
     let session = claims.sid().map(|sid| TargetRef::Session { iss, sid });
-    let itself = claims.jti().map(|jti| TargetRef::Token { iss, jti });
+    let itself = claims.token_id().map(|jti| TargetRef::Token { iss, jti });
     let target = match token.typ() {
         // P68: the access tokens of the same grant go with it.
         TokenType::Refresh => session.or(itself),

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ostracon_core::{Demand, Note, Reason, Revocation, Target, TargetRef, TokenType, UnixTime};
-use ostracon_store::Receipt;
+use ostracon_store::{Digest, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -38,7 +38,7 @@ struct Body {
 
 /// What stands, as it is answered.
 #[derive(Serialize)]
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     id: String,
     target: &'a Target,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let body::Json(body) = body?;
     match asked(&app, body).await? {
         Asked::New(revocation) => carry_out(&app, revocation).await,
-        Asked::Stands(receipt) => Ok(Json(answer(&receipt)).into_response()),
+        Asked::Stands(receipt) => Ok(Json(answer(receipt.id, &receipt.revocation)).into_response()),
     }
 }
 
@@ -74,13 +74,12 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Respo
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(answer(&receipt))).into_response())
+    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
 }
 
-fn answer(receipt: &Receipt) -> Answer<'_> {
-    let revocation = &receipt.revocation;
+pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
     Answer {
-        id: receipt.id.to_string(),
+        id: id.to_string(),
         target: revocation.target(),
         before: revocation.cutoff().map(UnixTime::as_secs),
         reason: revocation.reason(),
@@ -184,7 +183,7 @@ async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) ->
     };
     let claims = token.claims();
     let jti = claims
-        .jti()
+        .token_id()
         .ok_or_else(|| Problem::member_invalid("token", "has no jti"))?;
     let target = TargetRef::Token { iss: claims.iss(), jti }.to_owned();
     let revocation = Revocation::new(target, reason, &app.policy, app.now()).expiring(claims.exp(), &app.policy);

@@ -319,6 +319,36 @@ fn more_than_a_group_at_once_is_refused_and_many_are_split() {
 }
 
 #[test]
+fn pages_have_every_entry_once_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    denylist.revoke_many((0..50).map(|n| revocation(token(n)))).unwrap();
+    denylist.settle().unwrap();
+    // Some in the engine, some still on their way there, one of each lifted.
+    denylist.revoke_many((50..100).map(|n| revocation(token(n)))).unwrap();
+    denylist.lift(token(7)).unwrap();
+    denylist.lift(token(77)).unwrap();
+    // A page of which all was lifted is empty, and yet not the last.
+    for limit in [1, 7, 98, 1000] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = denylist.page(after.as_ref(), limit).unwrap();
+            assert!(page.entries.len() <= limit && page.entries.is_sorted_by_key(|(id, _)| *id));
+            let known = |(id, entry): &(_, _)| denylist.entry_by_id(id).unwrap().as_ref() == Some(entry);
+            assert!(page.entries.iter().all(known));
+            seen.extend(page.entries.into_iter().map(|(_, entry)| entry.target().clone()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected = (0..100).filter(|n| !matches!(n, 7 | 77)).map(token);
+        assert_eq!(seen.len(), 98, "limit {limit}");
+        assert!(expected.into_iter().all(|target| seen.contains(&target)));
+    }
+}
+
+#[test]
 fn a_reason_and_a_note_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let denylist = open(dir.path());
