@@ -14,4 +14,4 @@ mod program;
 
 pub use http::{Answer, Ask, raw};
 pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
-pub use program::{Home, Login, Server, binary, wait_for};
+pub use program::{Home, Login, Server, binary, now, wait_for};

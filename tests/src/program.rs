@@ -47,6 +47,11 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// Seconds since the epoch.
+pub fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
 /// Waits until `done`; never for a fixed time.
 pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();

@@ -89,7 +89,7 @@ fn p032_p039_time_issuer_and_type_are_checked() {
     let home = Home::new();
     let server = home.start();
     let key = home.key();
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let now = ostracon_tests::now();
     let token = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut claims = json!({"iss":"https://auth.example","sub":"u","jti":"j","aud":"app","client_id":"c",
             "iat":now,"exp":now + 60});

@@ -15,6 +15,7 @@ use std::{
 
 use ostracon_core::{Issuer, Policy, SigningKey, TierRule};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options};
+use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
 use self::raw::{Raw, Span};
@@ -290,7 +291,7 @@ fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<SigningKey>, ConfigError>
 }
 
 /// The bytes of a file that nobody but its owner can read.
-fn read_private(path: &Path) -> Result<Vec<u8>, String> {
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let told = |e: std::io::Error| e.to_string();
     let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -298,7 +299,7 @@ fn read_private(path: &Path) -> Result<Vec<u8>, String> {
             "others can read or write it (mode {mode:04o}); run `chmod 600` on it"
         ));
     }
-    fs::read(path).map_err(told)
+    fs::read(path).map(Zeroizing::new).map_err(told)
 }
 
 fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError> {

@@ -152,6 +152,10 @@ fn ending(app: &App, is_token: bool, exp: u64, now: UnixTime) -> Result<UnixTime
     if exp > latest {
         return refused("no token that is accepted lives that long; it is in seconds");
     }
+    // A69: what has ended is refused anyway; an entry for it would only be swept.
+    if app.policy.forgettable(exp) <= now {
+        return refused("that token has ended, and is refused without a revocation");
+    }
     Ok(exp)
 }
 

@@ -1,6 +1,6 @@
 //! `/auth/verify`: whether a request may pass, for the proxy in front of an application.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Extension,
@@ -21,7 +21,7 @@ use crate::{
 /// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    peer: Option<Extension<Peer>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Problem> {
@@ -31,7 +31,11 @@ pub(super) async fn verify(
     let rule = Rule::parse(query.as_deref().unwrap_or("")).map_err(|p| p.with_status(StatusCode::FORBIDDEN))?;
     let token = app.keyring.verify(presented.token, TokenType::Access)?;
     let audience = rule.aud.as_deref().unwrap_or(&app.tokens.audience);
-    let path = Some(forwarded_path(&app, peer, &headers));
+    let path = Some(forwarded_path(
+        &app,
+        peer.and_then(|Extension(Peer(address))| address),
+        &headers,
+    ));
     let demand = Demand {
         audiences: &[audience],
         scope: rule.scope,
@@ -44,7 +48,7 @@ pub(super) async fn verify(
 
 /// Where the request that is asked about goes, by the word of a proxy that is trusted. Empty where nobody is, or says
 /// nothing: a path that can be read in any way, so that of the rules by path the strictest applies.
-fn forwarded_path<'h>(app: &App, Peer(address): Peer, headers: &'h HeaderMap) -> &'h str {
+fn forwarded_path<'h>(app: &App, address: Option<IpAddr>, headers: &'h HeaderMap) -> &'h str {
     let mut sent = headers.get_all("x-forwarded-uri").iter();
     match (sent.next().map(HeaderValue::to_str), sent.next()) {
         (Some(Ok(uri)), None) if address.is_some_and(|a| app.trusted_proxies.contains(&a.to_canonical())) => {
