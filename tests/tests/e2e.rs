@@ -1,6 +1,11 @@
 //! The contract of the program, tried over HTTP on the real one.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
 
 #[path = "e2e/configuration.rs"]
 mod configuration;
@@ -18,6 +23,8 @@ mod oauth;
 mod operators;
 #[path = "e2e/refresh.rs"]
 mod refresh;
+#[path = "e2e/reload.rs"]
+mod reload;
 #[path = "e2e/revocations.rs"]
 mod revocations;
 #[path = "e2e/verify.rs"]

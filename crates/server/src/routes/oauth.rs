@@ -22,10 +22,11 @@ use crate::{
     client::{Caller, Client, Role},
     problem::{OauthProblem, Problem},
     rotation::Wish,
+    serving::Serving,
     session::Pair,
 };
 
-pub(super) fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Serving> {
     Router::new()
         .route("/oauth/revoke", post(revoke))
         .route("/oauth/introspect", post(introspect))
