@@ -8,8 +8,8 @@ use std::{
 };
 
 use ostracon_core::{
-    Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Refusal, SigningKey, TokenType,
-    UnixTime, VerifiedToken, VerifyingKey, decide,
+    Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
+    SigningKey, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
 use ostracon_store::{Denylist, Options, Registry, StoreError};
 
@@ -244,16 +244,65 @@ impl App {
         Ok(token)
     }
 
-    /// The facts about `token`, looked up off the async threads.
+    /// The same for an access or a refresh token; which of them it says itself.
+    pub(crate) async fn judge_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
+        match self.judge(token, TokenType::Access, &Demand::default()).await {
+            Err(Denial::Refused(Refusal::Unsupported("typ"))) => {
+                self.judge(token, TokenType::Refresh, &Demand::default()).await
+            }
+            judged => judged,
+        }
+    }
+
+    /// The same for somebody who wants to end what `token` belongs to. A refresh token that was exchanged for the next
+    /// still names its session: whoever logs out with it, late in a race of tabs, must be out.
+    pub(crate) async fn judge_to_end(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Denial> {
+        let token = self.keyring.verify(token, typ)?;
+        match self.judge_verified(token.clone(), &Demand::default()).await {
+            Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
+                match self.session_ended(&token, self.now()).await? {
+                    Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
+                    None => Ok(token),
+                }
+            }
+            judged => judged,
+        }
+    }
+
+    /// The facts about `token`.
     pub(crate) async fn facts(
         &self,
         token: VerifiedToken,
         now: UnixTime,
     ) -> Result<(VerifiedToken, Facts), StoreError> {
+        self.look_up(move |denylist| denylist.check(&token.targets(), now).map(|facts| (token, facts)))
+            .await
+    }
+
+    /// What ends all that `token` hangs on, but for itself.
+    pub(crate) async fn session_ended(
+        &self,
+        token: &VerifiedToken,
+        now: UnixTime,
+    ) -> Result<Option<Revocation>, StoreError> {
+        if self.denylist.is_clear(&token.targets().without_token()) {
+            return Ok(None);
+        }
+        let token = token.clone();
+        let facts = self.look_up(move |denylist| denylist.check(&token.targets().without_token(), now));
+        Ok(facts.await?.revocation)
+    }
+
+    /// Asks the denylist what may need the disk, off the async threads.
+    pub(crate) async fn look_up<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Denylist) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let denylist = Arc::clone(&self.denylist);
-        let check = move || denylist.check(&token.targets(), now).map(|facts| (token, facts));
         let gone = |_| StoreError::Engine("the look-up panicked".into());
-        tokio::task::spawn_blocking(check).await.map_err(gone)?
+        tokio::task::spawn_blocking(move || look(&denylist))
+            .await
+            .map_err(gone)?
     }
 }
 
