@@ -57,6 +57,10 @@ fn i10_a74_parallel_refreshes_agree_on_one_successor() {
     }
 }
 
+fn claims(token: &str) -> serde_json::Value {
+    serde_json::from_slice(&ostracon_tests::decoded(token.split('.').nth(1).unwrap())).unwrap()
+}
+
 /// A rotated token that is revoked for itself has no grace any more.
 #[test]
 fn a_rotated_token_that_is_then_revoked_is_not_answered_again() {
@@ -64,8 +68,7 @@ fn a_rotated_token_that_is_then_revoked_is_not_answered_again() {
     let server = home.start();
     let login = server.log_in("u");
     let successor = Login::read(&server.refresh(&login.refresh));
-    let payload = login.refresh.split('.').nth(1).unwrap();
-    let claims: serde_json::Value = serde_json::from_slice(&ostracon_tests::decoded(payload)).unwrap();
+    let claims = claims(&login.refresh);
     let body =
         json!({"target": {"kind": "token", "jti": claims["jti"]}, "exp": claims["exp"], "reason": "compromised"});
     assert_eq!(
@@ -78,6 +81,22 @@ fn a_rotated_token_that_is_then_revoked_is_not_answered_again() {
         (401, "session_revoked".into())
     );
     assert!(server.passes(&successor.access), "one token was named, and one is gone");
+}
+
+/// A token that is revoked, by an entry that ends before it would, is not taken for one that was never rotated.
+#[test]
+fn a_revoked_token_is_not_rotated_however_short_its_entry() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    let claims = claims(&login.refresh);
+    let exp = claims["exp"].as_u64().unwrap() - 1000;
+    let body = json!({"target": {"kind": "token", "jti": claims["jti"]}, "exp": exp});
+    assert_eq!(server.admin.post_json("/v1/revocations", &body).status, 201);
+    assert_eq!(
+        server.refresh(&login.refresh).problem(),
+        (401, "session_revoked".into())
+    );
 }
 
 /// The same successor also after a crash in between.
