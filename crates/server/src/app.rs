@@ -203,6 +203,18 @@ impl App {
         first.ok_or_else(|| Problem::internal("every key of the configuration is retired"))
     }
 
+    /// Whether what is issued now would be accepted: a clock that ran ahead, and had the sweeper forget what was not yet
+    /// due, leaves all tokens refused that end before what it forgot (I1). That is safe, and must not go unseen.
+    pub(crate) fn clock_is_ahead_of_what_was_forgotten(&self) -> Result<(), Problem> {
+        let forgotten = self.denylist.unlisted().forgotten_until;
+        let ends = self.now().saturating_add(self.tokens.access_ttl);
+        if self.policy.forgettable(ends) <= forgotten {
+            tracing::error!(until = %forgotten, "the clock lies behind what was forgotten; nothing can be issued");
+            return Err(Problem::clock_behind(forgotten));
+        }
+        Ok(())
+    }
+
     /// The denylist that it answers from.
     #[must_use]
     pub fn denylist(&self) -> &Arc<Denylist> {
@@ -265,6 +277,14 @@ impl App {
                     None => Ok(token),
                 }
             }
+            judged => judged,
+        }
+    }
+
+    /// The same for an access or a refresh token; which of them it says itself.
+    pub(crate) async fn judge_either_to_end(&self, token: &str) -> Result<VerifiedToken, Denial> {
+        match self.judge_to_end(token, TokenType::Access).await {
+            Err(Denial::Refused(Refusal::Unsupported("typ"))) => self.judge_to_end(token, TokenType::Refresh).await,
             judged => judged,
         }
     }

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::{problem::Problem, strict::Members};
 
 /// The largest body that is read, in bytes. Routes that take more say so themselves.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -52,8 +52,8 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             ([], _) => Ok(Self::default()),
             (form, Some(FORM)) => Self::parse(form),
             (object, Some(JSON)) => {
-                let members: std::collections::BTreeMap<String, String> = json(object)?;
-                Ok(Self(members.into_iter().collect()))
+                let Members(members) = json(object)?;
+                Ok(Self(members))
             }
             _ => Err(Problem::media_type_unsupported(FORM)),
         }
@@ -62,6 +62,9 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Parameters that are looked at: each is held against all others.
+const MAX_PARAMETERS: usize = 64;
 
 /// Names and values, each name once (P59).
 #[derive(Debug, Default)]
@@ -72,6 +75,11 @@ impl Parameters {
     pub(crate) fn parse(encoded: &[u8]) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(encoded)
             .map_err(|_| Problem::request_invalid("the parameters are not properly encoded"))?;
+        if pairs.len() > MAX_PARAMETERS {
+            return Err(Problem::request_invalid(format!(
+                "there are more than {MAX_PARAMETERS} parameters"
+            )));
+        }
         let twice =
             |(n, (name, _)): (usize, &(String, String))| pairs.iter().skip(n.saturating_add(1)).any(|(o, _)| o == name);
         if pairs.iter().enumerate().any(twice) {
@@ -85,9 +93,16 @@ impl Parameters {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// Each name.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+    /// Refuses parameters of other names: what is slipped in is not what was meant.
+    pub(crate) fn only(&self, names: &[&str]) -> Result<(), Problem> {
+        if self.0.iter().all(|(name, _)| names.contains(&name.as_str())) {
+            Ok(())
+        } else {
+            Err(Problem::request_invalid(format!(
+                "the query takes {}",
+                names.join(", ")
+            )))
+        }
     }
 }
 

@@ -111,10 +111,15 @@ impl Caller {
         match (client, role) {
             (Some(client), Some(role)) if proven && !client.roles.contains(&role) => Err(Problem::role_missing(role)),
             (Some(client), _) if proven => Ok(client),
-            (client, _) => Err(match failures.note(self.address, client.map(Client::id)) {
-                Some(wait) => Problem::too_many_failures(wait),
-                None => Problem::client_unauthorized(),
-            }),
+            (client, _) => {
+                // An id that is not configured may be a secret in the wrong place (I8).
+                let client = client.map(Client::id);
+                tracing::warn!(client, address = ?self.address, "a client login failed");
+                Err(match failures.note(self.address, client) {
+                    Some(wait) => Problem::too_many_failures(wait),
+                    None => Problem::client_unauthorized(),
+                })
+            }
         }
     }
 

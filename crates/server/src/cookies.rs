@@ -10,8 +10,11 @@ use serde::Deserialize;
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is the word that it is written as")]
 pub enum SameSite {
+    #[serde(alias = "Strict")]
     Strict,
+    #[serde(alias = "Lax")]
     Lax,
+    #[serde(alias = "None")]
     None,
 }
 

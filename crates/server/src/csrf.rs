@@ -26,6 +26,9 @@ pub(crate) fn check(headers: &HeaderMap, settings: &CookieSettings, has_cookies:
         (Sent::One(_), _) | (Sent::Nothing, Sent::One(_)) => false,
         (Sent::Nothing, Sent::Nothing) => !has_cookies,
     };
+    if !allowed {
+        tracing::info!("a request of another site's page is refused");
+    }
     if allowed { Ok(()) } else { Err(Problem::csrf_refused()) }
 }
 

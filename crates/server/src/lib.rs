@@ -22,6 +22,7 @@ mod routes;
 mod run;
 mod serving;
 mod session;
+mod strict;
 
 pub use app::{App, OpenError};
 pub use client::{Client, Role, new_secret};

@@ -31,7 +31,7 @@ impl App {
     /// [`Problem`] as for [`App::pair`]; `revoked_ahead` when a cut-off in the future would deny it from the start; as for
     /// the denylist when that cannot be asked.
     pub(crate) async fn log_in(&self, login: Login) -> Result<Pair, Problem> {
-        let iat = self.past_cutoffs(&login).await?;
+        let iat = self.past_cutoffs(&login.sub, &login.client_id).await?;
         let new_id = || random::id().map_err(Problem::internal);
         let grant = Grant {
             sub: login.sub,
@@ -55,14 +55,15 @@ impl App {
         Ok(pair)
     }
 
-    /// The time at which `login` may be issued so that nothing revoked earlier denies it: now, or where a cut-off lies in
+    /// The time at which tokens of `sub` and `client_id` may be issued so that nothing revoked earlier denies it: now, or where a cut-off lies in
     /// this very second, the beginning of the next. A cut-off covers its whole second, so the old login is not spared and
     /// the new one is not killed (A72). The wait is at most a second, and only here.
-    async fn past_cutoffs(&self, login: &Login) -> Result<UnixTime, Problem> {
+    pub(crate) async fn past_cutoffs(&self, sub: &Subject, client_id: &ClientId) -> Result<UnixTime, Problem> {
+        self.can_issue()?;
         // Should somebody keep cutting off, the last login of each second waits for its turn.
         for _ in 0..5 {
             let now = self.now();
-            let Some(cutoff) = self.cutoff(login, now).await? else {
+            let Some(cutoff) = self.cutoff(sub, client_id, now).await? else {
                 return Ok(UnixTime::from_secs(now.as_secs()));
             };
             let Some(spared) = cutoff.spared_iat(now) else {
@@ -77,11 +78,24 @@ impl App {
         Err(Problem::revoked_ahead("revocations of this subject keep coming in"))
     }
 
-    /// The revocation that denies what is issued for `login` at `now`, if one does.
-    async fn cutoff(&self, login: &Login, now: UnixTime) -> Result<Option<Revocation>, Problem> {
+    /// Whether it makes sense to issue anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] when the denylist takes no more writes, since what is issued now could not be revoked; when the clock
+    /// lies so far behind what was forgotten that what is issued now would count as ended (I1).
+    pub(crate) fn can_issue(&self) -> Result<(), Problem> {
+        if self.denylist.stats().refused.is_some() {
+            return Err(Problem::store_unavailable());
+        }
+        self.clock_is_ahead_of_what_was_forgotten()
+    }
+
+    /// The revocation that denies what is issued for them at `now`, if one does.
+    async fn cutoff(&self, sub: &Subject, client_id: &ClientId, now: UnixTime) -> Result<Option<Revocation>, Problem> {
         let kid = self.signer()?.kid();
         let json = serde_json::json!({
-            "iss": self.tokens.issuer, "sub": login.sub, "client_id": login.client_id,
+            "iss": self.tokens.issuer, "sub": sub, "client_id": client_id,
             "iat": now.as_secs(), "exp": now.as_secs(),
         });
         let claims = Claims::parse(json.to_string().as_bytes())?;

@@ -186,6 +186,15 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
+    /// The clock shows a time at which everything that could be issued has long ended.
+    pub(crate) fn clock_behind(until: ostracon_core::UnixTime) -> Self {
+        let detail = format!(
+            "revocations up to {until} (seconds since 1970) were forgotten by a clock that ran ahead; \
+             until then whatever is issued counts as expired. Set the clock right, or restore a backup"
+        );
+        Self::not_ready(detail)
+    }
+
     pub(crate) fn not_ready(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(1),
@@ -193,7 +202,7 @@ impl Problem {
         }
     }
 
-    fn store_unavailable() -> Self {
+    pub(crate) fn store_unavailable() -> Self {
         let detail = "the denylist cannot answer at the moment; nothing was decided";
         Self {
             retry_after: Some(1),

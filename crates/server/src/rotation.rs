@@ -107,6 +107,11 @@ impl App {
         self.session_lives(&parent, now).await?;
 
         let jti = parent.claims().jti().ok_or(Refusal::ClaimInvalid("jti", "absent"))?;
+        // What is issued must not be dead from the start: the parent is not spent for that.
+        let now = self
+            .past_cutoffs(&grant.sub, &grant.client_id)
+            .await
+            .map_err(NotRefreshed::Failed)?;
         let rotated = self.rotation(&parent, jti, now);
         let receipt = self
             .denylist
@@ -174,15 +179,14 @@ impl App {
         if !grace.is_zero() && now < until && !self.look_up(is_listed).await? {
             return Ok(());
         }
-        let after = now.since(standing.effective_at()).as_secs();
-        tracing::warn!(sid = %grant.sid, client = %grant.client_id, seconds_after = after, "a refresh token is used again; its session ends");
         let session = Target::Session {
             iss,
             sid: grant.sid.clone(),
         };
-        self.denylist
-            .submit(vec![Revocation::new(session, Reason::ReuseDetected, &self.policy, now)])?
-            .await?;
+        let ended = Revocation::new(session, Reason::ReuseDetected, &self.policy, now);
+        self.denylist.submit(vec![ended])?.await?;
+        let after = now.since(standing.effective_at()).as_secs();
+        tracing::warn!(sid = %grant.sid, client = %grant.client_id, seconds_after = after, "a refresh token is used again; its session is ended");
         Err(NotRefreshed::Reused)
     }
 }

@@ -14,10 +14,9 @@ use crate::{
     digest::Digest,
     error::StoreError,
     files::{self, DirLock},
-    identity::Identity,
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
-    opening::State,
+    opening::{self, State},
     options::Options,
     prefilter::Prefilter,
     shared::{Shared, unpoisoned},
@@ -80,7 +79,7 @@ impl Denylist {
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         files::create_dir(dir)?;
         let lock = DirLock::take(dir)?;
-        let identity = Identity::open(dir, !dir.join("journal").exists())?;
+        let identity = opening::identity(dir)?;
         let State {
             engine,
             applied,

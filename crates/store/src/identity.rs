@@ -20,21 +20,24 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads the identity of the store in `dir`; makes one if the directory has `nothing_yet`.
-    pub(crate) fn open(dir: &Path, nothing_yet: bool) -> Result<Self, StoreError> {
+    /// Reads the identity of the store in `dir`; none if it has none.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>, StoreError> {
         let path = dir.join(FILE);
         match fs::read(&path) {
-            Ok(bytes) => Self::decode(&bytes, &path),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && nothing_yet => {
-                let made = Self::random().map_err(|e| StoreError::io(&path, e))?;
-                files::write_new(&path, &made.encode())?;
-                Ok(made)
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::damaged(path, "it is missing, though a journal is there"))
-            }
+            Ok(bytes) => Self::decode(&bytes, &path).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io(path, e)),
         }
+    }
+
+    /// One that no other store has, not yet written.
+    pub(crate) fn new(dir: &Path) -> Result<Self, StoreError> {
+        Self::random().map_err(|e| StoreError::io(dir.join(FILE), e))
+    }
+
+    /// Writes it into `dir`.
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), StoreError> {
+        files::write_new(&dir.join(FILE), &self.encode())
     }
 
     fn random() -> io::Result<Self> {
@@ -88,20 +91,17 @@ mod tests {
     #[test]
     fn is_made_once_and_read_again() {
         let dir = tempfile::tempdir().unwrap();
-        let made = Identity::open(dir.path(), true).unwrap();
-        let read = Identity::open(dir.path(), false).unwrap();
+        assert!(Identity::read(dir.path()).unwrap().is_none());
+        let made = Identity::new(dir.path()).unwrap();
+        made.write(dir.path()).unwrap();
+        let read = Identity::read(dir.path()).unwrap().unwrap();
         assert_eq!(made.encode(), read.encode());
         assert_ne!(made.encode(), Identity::random().unwrap().encode());
     }
 
     #[test]
-    fn a_lost_flipped_or_newer_one_stops_the_opening() {
+    fn a_flipped_or_newer_one_stops_the_opening() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            Identity::open(dir.path(), false),
-            Err(StoreError::Damaged { .. })
-        ));
-
         let good = Identity::random().unwrap().encode();
         for at in 0..good.len() {
             let mut bad = good.clone();

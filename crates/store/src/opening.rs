@@ -18,6 +18,31 @@ use crate::{
 /// Changes that a replay holds in memory before it hands them to the engine.
 const REPLAY_BATCH: usize = 65_536;
 
+/// The identity of the store in `dir`, which is begun if there is none.
+///
+/// The journal is begun before the identity is written: an identity says that there is a journal, and if there is none,
+/// it was lost, and with it all that was acknowledged (I5). What a crash leaves in between is a journal in which nothing
+/// was ever written.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] when there is no identity and yet something that could only be read with one.
+pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
+    if let Some(identity) = Identity::read(dir)? {
+        return Ok(identity);
+    }
+    if dir.join("sled").exists() || !journal::is_unwritten(&dir.join("journal"))? {
+        return Err(StoreError::damaged(
+            dir.join("identity"),
+            "it is missing, though a store is there",
+        ));
+    }
+    let identity = Identity::new(dir)?;
+    journal::begin(&dir.join("journal"), identity.id)?;
+    identity.write(dir)?;
+    Ok(identity)
+}
+
 /// What an opening puts together: the engine, and what the journal has beyond it.
 pub(crate) struct State {
     pub(crate) engine: Engine,

@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use ostracon_tests::{Home, Server, wait_for};
+use ostracon_tests::{Home, Login, Server, wait_for};
 use serde_json::json;
 use ureq::http::Method;
 
@@ -159,4 +159,31 @@ fn sigterm_in_mid_request_finishes_it_and_exits_0() {
     assert_eq!(status.code(), Some(0), "{log}");
     let server: Server = home.start();
     assert!(!server.passes(&login.access), "and it was durable");
+}
+
+/// A log that nobody reads any more fails no request, and keeps no thief's session alive.
+#[test]
+fn a_log_that_cannot_be_written_changes_no_answer() {
+    let home = Home::new();
+    let server = home.start_under(Command::new("bash").args(["-c", "exec \"$@\" 2>/dev/full", "-"]));
+    let login = server.log_in("u");
+    let next = Login::read(&server.refresh(&login.refresh));
+    let third = Login::read(&server.refresh(&next.refresh));
+    assert_eq!(server.refresh(&login.refresh).problem(), (401, "refresh_reused".into()));
+    assert!(!server.passes(&third.access));
+    let other = server.log_in("u");
+    assert_eq!(
+        server.public.bearer(&other.access).post("/logout").revoked(),
+        ["session"]
+    );
+    assert_eq!(
+        server
+            .admin
+            .as_client("backend", "guess")
+            .post_json("/v1/sessions", &json!({"sub": "u"}))
+            .status,
+        401
+    );
+    server.terminate();
+    assert_eq!(server.ended().0.code(), Some(0));
 }

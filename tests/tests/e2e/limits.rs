@@ -102,3 +102,17 @@ fn a_listener_can_be_a_unix_socket() {
     assert!(server.ended().0.success());
     assert!(!path.exists(), "the socket goes with the server");
 }
+
+/// A form of thousands of names is refused before they are compared, and costs nobody else anything.
+#[test]
+fn a89_parameters_are_bounded() {
+    let home = Home::new();
+    let server = home.start();
+    let form: Vec<_> = (0..9000).map(|n| format!("{n:x}")).collect();
+    let form = form.join("&");
+    for path in ["/auth/logout", "/auth/refresh", "/oauth/revoke"] {
+        let answer = server.oauth.post_form(path, &form);
+        assert_eq!(answer.status, 400, "{path}: {answer:?}");
+        assert!(answer.body.contains("parameters"));
+    }
+}

@@ -132,3 +132,82 @@ fn help_teaches_and_a_secret_can_be_made() {
     let hash = made.lines().find_map(|l| l.strip_prefix("secret_sha256  ")).unwrap();
     assert_eq!(hash.len(), 64);
 }
+
+/// The secret is shown when it is made, even if the server cannot start: it is never shown again.
+#[test]
+fn a_first_start_that_fails_has_shown_the_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let failed = Command::new(binary())
+        .args(["serve", "--dev"])
+        .current_dir(dir.path())
+        .env("OSTRACON_LISTEN__PUBLIC", taken.local_addr().unwrap().to_string())
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let told = String::from_utf8(failed.stdout).unwrap();
+    assert!(told.lines().any(|line| line.starts_with("secret  ")), "{told}");
+    // Where it cannot be shown, nothing is made, and the next start can do it again.
+    let dir = tempfile::tempdir().unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let failed = Command::new(binary())
+        .args(["serve", "--dev"])
+        .current_dir(dir.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert_eq!(fs::read_dir(dir.path().join("ostracon-data")).unwrap().count(), 0);
+}
+
+/// Ctrl-C in the middle of the story: its server ends, its directory goes.
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(binary())
+        .arg("demo")
+        .env("TMPDIR", dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("A server starts"));
+    let sent = Command::new("kill")
+        .args(["-s", "INT", &demo.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let status = demo.wait().unwrap();
+    // It may have been quicker than the signal.
+    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let told = Command::new("bash")
+        .args(["-c", "\"$0\" demo | head -n 1"])
+        .arg(binary())
+        .env("TMPDIR", dir.path())
+        .output();
+    let told = told.unwrap();
+    assert!(!String::from_utf8_lossy(&told.stderr).contains("panicked"), "{told:?}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn init_makes_nothing_that_could_not_start() {
+    for arguments in [
+        &["--issuer", ""][..],
+        &["--client", "a:b"],
+        &["--admin", "127.0.0.1:8080"],
+        &["--public", "here"],
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Command::new(binary())
+            .arg("init")
+            .arg("--dir")
+            .arg(dir.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(made.status.code(), Some(2), "{made:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{arguments:?}");
+    }
+}

@@ -83,6 +83,55 @@ fn a_rotated_token_that_is_then_revoked_is_not_answered_again() {
     assert!(server.passes(&successor.access), "one token was named, and one is gone");
 }
 
+/// The same by showing the token itself.
+#[test]
+fn a_rotated_token_can_be_revoked_by_itself() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    assert_eq!(server.refresh(&login.refresh).status, 200);
+    let body = json!({"token": login.refresh, "reason": "compromised"});
+    let answer = server.admin.post_json("/v1/revocations", &body);
+    assert_eq!((answer.status, &answer.json()["reason"]), (201, &json!("compromised")));
+    assert_eq!(
+        server.refresh(&login.refresh).problem(),
+        (401, "session_revoked".into())
+    );
+}
+
+/// A72 for refreshing: where the signing key is cut off, the next pair waits for its second, and none is sold dead.
+#[test]
+fn a_refresh_is_not_spent_for_a_pair_that_is_dead_from_the_start() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    home.configure(|text| {
+        let next = "[[keys]]\nkid = \"next\"\nalg = \"ES256\"\nprivate_key_file = \"next.key\"\n\n";
+        text.replacen("[[keys]]", &format!("{next}[[keys]]"), 1)
+    });
+    let pem = home.path().join("next.key");
+    std::fs::write(&pem, ostracon_tests::es256_pem()).unwrap();
+    std::fs::set_permissions(&pem, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    server.hang_up();
+    let shown = || {
+        server.public.get("/.well-known/jwks.json").json()["keys"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    wait_for("the next key", || shown() == 2);
+    let cut = |before: u64| {
+        let body = json!({"target": {"kind": "key", "kid": "next"}, "before": before});
+        assert_eq!(server.admin.post_json("/v1/revocations", &body).status, 201);
+    };
+    cut(ostracon_tests::now());
+    let next = Login::read(&server.refresh(&login.refresh));
+    assert!(server.passes(&next.access));
+    cut(ostracon_tests::now() + 100);
+    let other = server.admin.post_json("/v1/sessions", &json!({"sub": "u"}));
+    assert_eq!(other.problem(), (409, "revoked_ahead".into()));
+}
+
 /// A token that is revoked, by an entry that ends before it would, is not taken for one that was never rotated.
 #[test]
 fn a_revoked_token_is_not_rotated_however_short_its_entry() {

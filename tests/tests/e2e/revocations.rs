@@ -57,18 +57,19 @@ fn each_of_the_six_kinds_ends_what_it_names() {
 fn the_stricter_of_two_stands() {
     let home = Home::new();
     let server = home.start();
+    let then = ostracon_tests::now() - 1000;
     let body = |before: u64| json!({"target": {"kind": "subject", "sub": "u"}, "before": before});
-    let (status, first) = revoke(&server, &body(1_700_000_000));
-    assert_eq!((status, &first["before"]), (201, &json!(1_700_000_000)));
-    let (status, laxer) = revoke(&server, &body(1_600_000_000));
+    let (status, first) = revoke(&server, &body(then));
+    assert_eq!((status, &first["before"]), (201, &json!(then)));
+    let (status, laxer) = revoke(&server, &body(then - 1));
     assert_eq!(
         (status, &laxer["before"], &laxer["id"]),
         (200, &first["before"], &first["id"])
     );
-    let (status, stricter) = revoke(&server, &body(1_700_000_001));
+    let (status, stricter) = revoke(&server, &body(then + 1));
     assert_eq!(
         (status, &stricter["before"], &stricter["id"]),
-        (201, &json!(1_700_000_001), &first["id"])
+        (201, &json!(then + 1), &first["id"])
     );
     let login = server.log_in("u");
     assert!(server.passes(&login.access), "issued later than all of them");
@@ -122,6 +123,14 @@ fn what_cannot_be_is_refused_with_its_member() {
     for (body, member) in [
         (json!({}), "target"),
         (json!({"target": {"kind": "token"}}), "jti"),
+        (
+            json!({"target": {"kind": "subject", "sub": "u", "iss": "https://auth.example/"}}),
+            "iss",
+        ),
+        (
+            json!({"target": {"kind": "subject", "sub": "u"}, "before": 0}),
+            "before",
+        ),
         (json!({"target": {"kind": "nothing"}}), "target"),
         (json!({"target": {"kind": "token", "jti": ""}}), "empty"),
         (json!({"target": {"kind": "token", "jti": "j", "sub": "u"}}), "target"),
@@ -168,6 +177,12 @@ fn what_cannot_be_is_refused_with_its_member() {
             answer.body
         );
     }
+}
+
+#[test]
+fn a_login_that_cannot_be_is_refused_with_its_member() {
+    let home = Home::new();
+    let server = home.start();
     for (body, member) in [
         (json!({}), "sub"),
         (json!({"sub": ""}), "sub"),
@@ -186,6 +201,18 @@ fn what_cannot_be_is_refused_with_its_member() {
         let answer = server.admin.post_json("/v1/sessions", &body);
         assert_eq!(answer.problem(), (422, "member_invalid".into()), "{body}");
         assert!(answer.body.contains(member), "{member}: {}", answer.body);
+    }
+    for body in [
+        r#"{"target":{"kind":"subject","sub":"a","sub":"b"}}"#,
+        r#"{"target":{"kind":"subject","sub":"a"},"target":{"kind":"subject","sub":"a"}}"#,
+    ] {
+        let answer = server.admin.send(
+            &ureq::http::Method::POST,
+            "/v1/revocations",
+            "application/json",
+            body.into(),
+        );
+        assert_eq!(answer.problem(), (422, "member_invalid".into()), "P004: {body}");
     }
     let text = |content_type, body: &str| {
         let method = ureq::http::Method::POST;
@@ -282,7 +309,14 @@ fn p123_live_sessions_are_listed_and_ended_one_by_one() {
     };
     let ended = end(&phone.sid);
     assert_eq!((ended.status, &ended.json()["target"]["sid"]), (201, &json!(phone.sid)));
+    wait_for_the_next_second();
     assert_eq!(end(&phone.sid).status, 200, "it was so already");
+    let one = server.admin.get("/v1/sessions?sub=user+42&limit=1").json();
+    assert_eq!(
+        one["sessions"][0]["sid"],
+        desk.sid.as_str(),
+        "what has ended takes nobody's place"
+    );
     assert_eq!(listed(&server, "user+42"), [desk.sid.as_str()]);
     assert!(!server.passes(&phone.access) && server.passes(&desk.access));
     assert_eq!(server.admin.get("/v1/sessions").problem().0, 400);
@@ -293,4 +327,9 @@ fn p123_live_sessions_are_listed_and_ended_one_by_one() {
     assert_eq!(listed(&server, "user+42"), [desk.sid.as_str()], "after a restart, too");
     server.public.bearer(&desk.access).post("/logout?scope=everywhere");
     assert!(listed(&server, "user+42").is_empty());
+}
+
+fn wait_for_the_next_second() {
+    let now = ostracon_tests::now();
+    ostracon_tests::wait_for("the next second", || ostracon_tests::now() > now);
 }

@@ -1,36 +1,72 @@
 //! `ostracon demo`: the main job, told against a server of its own.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use ureq::http::{Request, Response};
 
 use super::{
     config_in,
     init::{self, Made},
+    serve::told_to_end,
 };
 
 /// For a start, an answer or an end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A line of the story; whoever no longer listens ends it.
+macro_rules! say {
+    ($($line:tt)*) => { writeln!(io::stdout(), $($line)*)? };
+}
+
 pub(super) fn demo() -> anyhow::Result<()> {
     let dir = tempfile::Builder::new().prefix("ostracon-demo-").tempdir()?;
+    let (path, running) = (dir.path().to_owned(), Running::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = runtime.block_on(async {
+        let shutdown = told_to_end()?;
+        let (path, server) = (path.clone(), running.clone());
+        let story = tokio::task::spawn_blocking(move || story(&path, &server));
+        tokio::select! {
+            told = story => Ok(Some(told??)),
+            () = shutdown => anyhow::Ok(None),
+        }
+    });
+    // Whatever happened, nothing is left behind.
+    running.kill();
+    dir.close()?;
+    match told? {
+        Some(()) => {
+            say!(
+                "It ended with status 0. Every step went as told; {} is removed.",
+                path.display()
+            );
+            Ok(())
+        }
+        // The story is in the middle of something that nobody waits for any more.
+        None => std::process::exit(130),
+    }
+}
+
+fn story(dir: &Path, running: &Running) -> anyhow::Result<()> {
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let made = init::make(&init::Arguments::development(dir.path().into(), any, any))?;
+    let made = init::make(&init::Arguments::development(dir.into(), any, any), |_| Ok(()))?;
     let mut teller = Teller::new(made);
 
-    println!(
+    say!(
         "A server starts on free ports, over an empty denylist in {}.",
-        dir.path().display()
+        dir.display()
     );
-    let server = Server::start(dir.path())?;
+    let server = Server::start(dir, running)?;
     let token = teller.log_in(&server, "the backend logs a user in")?;
     teller.verify(
         &server,
@@ -46,10 +82,10 @@ pub(super) fn demo() -> anyhow::Result<()> {
         401,
     )?;
 
-    println!("\nThe server is killed with SIGKILL: no time to save anything. It starts again over what it left.");
-    let status = server.kill()?;
+    say!("\nThe server is killed with SIGKILL: no time to save anything. It starts again over what it left.");
+    let status = running.kill().context("the server was not there to be killed")?;
     ensure!(!status.success(), "the server ended before it was killed");
-    let server = Server::start(dir.path())?;
+    let server = Server::start(dir, running)?;
     teller.verify(&server, &token, "the token that was logged out before the crash", 401)?;
     let fresh = teller.log_in(&server, "the same user logs in again")?;
     teller.verify(
@@ -59,14 +95,9 @@ pub(super) fn demo() -> anyhow::Result<()> {
         200,
     )?;
 
-    println!("\nThe server is told to end, with SIGTERM.");
-    let status = server.terminate()?;
+    say!("\nThe server is told to end, with SIGTERM.");
+    let status = running.terminate()?;
     ensure!(status.success(), "it ended with {status}");
-    println!(
-        "It ended with status 0. Every step went as told; {} is removed.",
-        dir.path().display()
-    );
-    dir.close()?;
     Ok(())
 }
 
@@ -101,7 +132,7 @@ impl Teller {
         let shown = format!("client {:?} with its secret   {body}", self.client.client);
         let (_, answer) = self.ask(why, request, &shown, 201)?;
         let token = member(&answer, "access_token")?;
-        println!("   | access_token {}, sid {}", short(token), member(&answer, "sid")?);
+        say!("   | access_token {}, sid {}", short(token), member(&answer, "sid")?);
         Ok(token.to_owned())
     }
 
@@ -111,13 +142,13 @@ impl Teller {
         if expected == 401 {
             let code = member(&answer, "code")?;
             ensure!(code == "token_revoked", "expected token_revoked, got {code}");
-            println!("   | {code}: {}", member(&answer, "detail")?);
+            say!("   | {code}: {}", member(&answer, "detail")?);
         } else {
             let subject = response
                 .headers()
                 .get("x-auth-subject")
                 .context("no subject was answered")?;
-            println!("   | X-Auth-Subject: {}", subject.to_str()?);
+            say!("   | X-Auth-Subject: {}", subject.to_str()?);
         }
         Ok(())
     }
@@ -130,7 +161,7 @@ impl Teller {
             bail!("one revocation was expected: {answer}");
         };
         let kind = member(one, "kind")?;
-        println!(
+        say!(
             "   | {}; the {kind} is revoked, and that is on the disk",
             member(&answer, "message")?
         );
@@ -163,11 +194,11 @@ impl Teller {
         expected: u16,
     ) -> anyhow::Result<(Response<()>, Value)> {
         self.step = self.step.saturating_add(1);
-        println!("\n{}. {why}", self.step);
-        println!("   > {} {}   {shown}", request.method(), request.uri());
+        say!("\n{}. {why}", self.step);
+        say!("   > {} {}   {shown}", request.method(), request.uri());
         let (parts, mut body) = self.agent.run(request)?.into_parts();
         let text = body.read_to_string()?;
-        println!("   < {}", parts.status);
+        say!("   < {}", parts.status);
         ensure!(
             parts.status == expected,
             "step {}: expected {expected}, got {}: {text}",
@@ -192,9 +223,8 @@ fn short(token: &str) -> String {
     format!("{}... ({} bytes)", token.get(..12).unwrap_or_default(), token.len())
 }
 
-/// A server in a process of its own; killed if it is still there at the end.
+/// A server in a process of its own.
 struct Server {
-    child: Child,
     public: String,
     admin: String,
     /// Kept open for as long as the server may write to it.
@@ -202,7 +232,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(dir: &Path) -> anyhow::Result<Self> {
+    fn start(dir: &Path, running: &Running) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--config"]).arg(config_in(dir));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OSTRACON_")) {
@@ -213,7 +243,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut stdout = BufReader::new(child.stdout.take().context("the server has no output")?);
+        let stdout = child.stdout.take();
+        running.set(child);
+        let mut stdout = BufReader::new(stdout.context("the server has no output")?);
         let mut address = |name: &str| loop {
             let mut line = String::new();
             if stdout.read_line(&mut line)? == 0 {
@@ -223,44 +255,47 @@ impl Server {
                 return Ok(address.trim().to_owned());
             }
         };
-        let addresses = address("public").and_then(|public| Ok((public, address("admin")?)));
-        match addresses {
-            Ok((public, admin)) => Ok(Self {
-                child,
-                public,
-                admin,
-                _stdout: stdout,
-            }),
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error)
-            }
-        }
+        let (public, admin) = (address("public")?, address("admin")?);
+        Ok(Self {
+            public,
+            admin,
+            _stdout: stdout,
+        })
+    }
+}
+
+/// The server's process, to be ended by whoever has to.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<Option<Child>>>);
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kill(mut self) -> anyhow::Result<ExitStatus> {
-        self.child.kill()?;
-        Ok(self.child.wait()?)
+    fn set(&self, child: Child) {
+        *self.lock() = Some(child);
     }
 
-    fn terminate(mut self) -> anyhow::Result<ExitStatus> {
-        // The standard library sends SIGKILL only.
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status()?;
-        ensure!(sent.success(), "the server could not be told to end");
-        for _ in 0..PATIENCE.as_millis() / 20 {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
+    /// Kills it; how it ended, if it was there.
+    fn kill(&self) -> Option<ExitStatus> {
+        let mut child = self.lock().take()?;
+        let _ = child.kill();
+        child.wait().ok()
+    }
+
+    fn terminate(&self) -> anyhow::Result<ExitStatus> {
+        for turn in 0..PATIENCE.as_millis() / 20 {
+            if let Some(child) = &mut *self.lock() {
+                if turn == 0 {
+                    kill_process(Pid::from_child(child), Signal::TERM)?;
+                }
+                if let Some(status) = child.try_wait()? {
+                    return Ok(status);
+                }
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         bail!("the server did not end")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -16,6 +17,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use ostracon_server::{Address, Config};
 
 use super::{DEFAULT_DIR, Usage, config_in};
 
@@ -36,10 +38,10 @@ pub(super) struct Arguments {
     client: String,
     /// Where browsers, applications and proxies are answered
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    public: SocketAddr,
+    public: Address,
     /// Where operators and trusted backends are answered
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
-    admin: SocketAddr,
+    admin: Address,
     /// Let the client lift revocations, too (role admin)
     #[arg(long = "admin-role")]
     lifts: bool,
@@ -54,8 +56,8 @@ impl Arguments {
             audience: "app".into(),
             client: "dev".into(),
             lifts: true,
-            public,
-            admin,
+            public: Address::Tcp(public),
+            admin: Address::Tcp(admin),
         }
     }
 }
@@ -71,28 +73,49 @@ pub(super) fn init(arguments: &Arguments) -> anyhow::Result<()> {
     if config.exists() {
         return Err(Usage(format!("{} is there already; it stays as it is", config.display())).into());
     }
-    let made = make(arguments)?;
-    println!("made {}, with a signing key beside it", config.display());
-    println!("client  {}", made.client);
-    println!("secret  {}   (shown once; the configuration has its hash)", made.secret);
-    println!("start   ostracon serve --config {}", config.display());
+    make(arguments, |made| made.show(&arguments.dir))?;
+    writeln!(io::stdout(), "start   ostracon serve --config {}", config.display())?;
     Ok(())
 }
 
-/// Makes the key, then the configuration: what is there is whole, and if the second is missing `init` can run again.
-pub(super) fn make(arguments: &Arguments) -> anyhow::Result<Made> {
+/// Makes a key and a configuration, and has the client's secret shown. The configuration comes last and only if all else went
+/// well, the showing included: as long as there is none, this can be done again.
+pub(super) fn make(arguments: &Arguments, show: impl FnOnce(&Made) -> io::Result<()>) -> anyhow::Result<Made> {
     let dir = &arguments.dir;
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let (kid, pem) = ed25519_key()?;
     let key_file = PathBuf::from(format!("{kid}.pem"));
     ostracon_store::write_new(&dir.join(&key_file), pem.as_bytes())?;
     let (secret, hash) = ostracon_server::new_secret()?;
-    let config = configuration(arguments, &kid, &key_file, &hash);
-    ostracon_store::write_new(&config_in(dir), config.as_bytes())?;
-    Ok(Made {
-        client: arguments.client.clone(),
-        secret,
-    })
+    let unchecked = dir.join(format!("{kid}.toml"));
+    ostracon_store::write_new(&unchecked, configuration(arguments, &kid, &key_file, &hash).as_bytes())?;
+    let client = arguments.client.clone();
+    let made = Made { client, secret };
+    let done = Config::load_with(&unchecked, [])
+        .map_err(anyhow::Error::from)
+        .and_then(|_| show(&made).map_err(anyhow::Error::from))
+        // Not over one that somebody else has made in the meantime.
+        .and_then(|()| fs::hard_link(&unchecked, config_in(dir)).with_context(|| config_in(dir).display().to_string()));
+    fs::remove_file(&unchecked)?;
+    if done.is_err() {
+        fs::remove_file(dir.join(&key_file))?;
+    }
+    done.map(|()| made)
+}
+
+impl Made {
+    /// Prints what was made in `dir`.
+    pub(super) fn show(&self, dir: &Path) -> io::Result<()> {
+        let mut out = io::stdout();
+        writeln!(out, "made    {}, and a signing key beside it", config_in(dir).display())?;
+        writeln!(out, "client  {}", self.client)?;
+        writeln!(
+            out,
+            "secret  {}   (shown once; the configuration has its hash)",
+            self.secret
+        )?;
+        out.flush()
+    }
 }
 
 fn configuration(arguments: &Arguments, kid: &str, key_file: &Path, secret_sha256: &str) -> String {
@@ -145,6 +168,9 @@ sweep_every = "1m"
 # [[rules]]
 # path = "/payments"
 # tier = "high"
+
+[log]
+level = "info"
 
 [limits]
 connections = 10000

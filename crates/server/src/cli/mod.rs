@@ -3,13 +3,15 @@
 //! Exit statuses: 0 when all went as told, 1 when something failed, 2 when the command line or the configuration cannot
 //! be used.
 
-#![expect(clippy::print_stdout, reason = "what commands are run for is printed")]
-
 mod demo;
 mod init;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use ostracon_server::ConfigError;
@@ -49,12 +51,35 @@ pub(crate) fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read what is printed has gone.
+        Err(error)
+            if error
+                .downcast_ref()
+                .is_some_and(|e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::FAILURE
+        }
         Err(error) => {
-            eprintln!("ostracon: {error:#}");
+            let _ = writeln!(io::stderr(), "ostracon: {}", told(&error));
             let unusable = error.is::<ConfigError>() || error.is::<Usage>();
             ExitCode::from(if unusable { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes, but for those that it tells itself.
+fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |told, cause| {
+            if told.contains(&cause) {
+                told
+            } else {
+                format!("{told}: {cause}")
+            }
+        })
 }
 
 /// A command line that cannot be carried out.
@@ -64,8 +89,11 @@ struct Usage(String);
 
 fn secret() -> anyhow::Result<()> {
     let (secret, hash) = ostracon_server::new_secret()?;
-    println!("secret         {secret}");
-    println!("secret_sha256  {hash}");
+    writeln!(io::stdout(), "secret         {secret}\nsecret_sha256  {hash}")?;
+    writeln!(
+        io::stderr(),
+        "the hash goes into the configuration, under [[clients]]; a running server reads it at SIGHUP"
+    )?;
     Ok(())
 }
 

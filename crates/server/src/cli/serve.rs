@@ -1,6 +1,10 @@
 //! `ostracon serve`.
 
-use std::{future::Future, path::PathBuf};
+use std::{
+    future::Future,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use ostracon_server::{Address, App, Clock, Config, Listener, Serving};
@@ -14,7 +18,7 @@ use super::{
 /// What to serve.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration; `ostracon init` makes one
+    /// The configuration; `ostracon init` makes one. `OSTRACON_SECTION__MEMBER` in the environment goes before it
     #[arg(long, value_name = "FILE", conflicts_with = "dev")]
     config: Option<PathBuf>,
     /// Keep everything in ./ostracon-data, and make it there at the first start
@@ -27,8 +31,10 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(&path)?;
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(io::stderr)
+        // A log that nobody reads any more is no reason to fail a request.
+        .log_internal_errors(false)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .init();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
@@ -45,7 +51,8 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let admin = listen("listen.admin", &addresses.1).await?;
         let at = (public.url()?, admin.url()?);
         let client = client.as_deref().filter(|_| arguments.dev);
-        announce((&at.0, &at.1), &path, made.as_ref(), client);
+        // Who is not there to read it does not keep the server from running.
+        let _ = announce((&at.0, &at.1), &path, made.as_ref(), client);
         let serving = Serving::from(app);
         let reloading = tokio::spawn(reload_when_told(serving.clone(), path)?);
         let ended = ostracon_server::run(serving, public, admin, sweep_every, shutdown).await;
@@ -68,7 +75,8 @@ fn configuration(arguments: &Arguments) -> anyhow::Result<(PathBuf, Option<Made>
                 return Ok((path, None));
             }
             let local = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-            let made = init::make(&init::Arguments::development(dir, local(8080), local(8081)))?;
+            let arguments = init::Arguments::development(dir.clone(), local(8080), local(8081));
+            let made = init::make(&arguments, |made| made.show(&dir))?;
             Ok((path, Some(made)))
         }
     }
@@ -79,19 +87,27 @@ async fn listen(member: &str, address: &Address) -> anyhow::Result<Listener> {
     Listener::bind(address).await.with_context(told)
 }
 
-/// Ready once the process is asked to end: by SIGTERM, or by SIGINT (Ctrl-C).
-fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
+/// Ready once the process is asked to end: by SIGTERM, or by SIGINT (Ctrl-C). Asked once more, it ends at once.
+pub(super) fn told_to_end() -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+    let mut told = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+    };
+    Ok(async move {
+        told().await;
+        // Whoever asks twice does not want to wait. What was acknowledged is on the disk.
+        tokio::spawn(async move {
+            told().await;
+            std::process::exit(1);
+        });
     })
 }
 
 /// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.
-fn reload_when_told(serving: Serving, path: PathBuf) -> std::io::Result<impl Future<Output = ()>> {
+fn reload_when_told(serving: Serving, path: PathBuf) -> io::Result<impl Future<Output = ()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {
@@ -106,21 +122,27 @@ fn reload_when_told(serving: Serving, path: PathBuf) -> std::io::Result<impl Fut
     })
 }
 
-fn announce((public, admin): (&str, &str), config: &std::path::Path, made: Option<&Made>, client: Option<&str>) {
-    println!("ostracon {}", env!("CARGO_PKG_VERSION"));
-    println!("config  {}", config.display());
-    println!("public  {public}");
-    println!("admin   {admin}");
-    let Some(client) = client else { return };
+fn announce(
+    (public, admin): (&str, &str),
+    config: &std::path::Path,
+    made: Option<&Made>,
+    client: Option<&str>,
+) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "ostracon {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "config  {}", config.display())?;
+    writeln!(out, "public  {public}")?;
+    writeln!(out, "admin   {admin}")?;
+    let Some(client) = client else { return out.flush() };
     let secret = made.map(|made| made.secret.as_str());
-    match secret {
-        Some(secret) => println!("client  {client}\nsecret  {secret}   (shown once; the configuration has its hash)"),
-        None => {
-            println!("client  {client}   (its secret was shown at the first start; `ostracon secret` makes another)");
-        }
+    if secret.is_none() {
+        writeln!(
+            out,
+            "client  {client}   (its secret was shown when it was made; `ostracon secret` makes another)"
+        )?;
     }
-    println!();
-    println!("{}", curl_lines(public, admin, client, secret));
+    writeln!(out, "\n{}", curl_lines(public, admin, client, secret))?;
+    out.flush()
 }
 
 /// The main job in four lines to copy.

@@ -1,14 +1,38 @@
 //! Values from the environment, laid over those of the file.
 //!
 //! `OSTRACON_TOKENS__ISSUER` is `tokens.issuer`, `OSTRACON_KEYS__0__KID` the `kid` of the first of `keys`,
-//! `OSTRACON_DATA_DIR` is `data_dir`. A value is read as TOML where it is a boolean, a number, an array or a quoted
-//! string, and as a plain string otherwise. Names without `__`, but for `OSTRACON_DATA_DIR`, are left to the commands.
+//! `OSTRACON_DATA_DIR` is `data_dir`. Values are texts but for the few in [`NUMBERS`] and [`LISTS`]; a list is written as in
+//! TOML, or as its items with commas in between.
 
 use toml::{Table, Value};
 
 use super::ConfigError;
 
 const PREFIX: &str = "OSTRACON_";
+
+/// Members that are booleans or numbers.
+const NUMBERS: [&str; 5] = [
+    "prefilter",
+    "false_positive_rate",
+    "allow_same_site_requests",
+    "connections",
+    "failures_per_minute",
+];
+
+/// Members that are lists of texts.
+const LISTS: [&str; 3] = ["allowed_origins", "trusted_proxies", "roles"];
+
+/// The names among `variables` that look like settings and are none: one underscore instead of two, most likely.
+pub(super) fn ignored<'a>(variables: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let named = variables.into_iter().filter(|name| name.starts_with(PREFIX));
+    let mut ignored: Vec<_> = named.filter(|name| !is_setting(name)).cloned().collect();
+    ignored.sort();
+    ignored
+}
+
+fn is_setting(name: &str) -> bool {
+    name.contains("__") || name.eq_ignore_ascii_case("OSTRACON_DATA_DIR")
+}
 
 /// Lays each of `variables` that is a configuration value over `file`.
 pub(super) fn overlay(
@@ -17,8 +41,8 @@ pub(super) fn overlay(
 ) -> Result<(), ConfigError> {
     let mut variables: Vec<_> = variables
         .into_iter()
+        .filter(|(name, _)| is_setting(name))
         .filter_map(|(name, text)| Some((name.strip_prefix(PREFIX)?.to_ascii_lowercase(), text)))
-        .filter(|(name, _)| name.contains("__") || name == "data_dir")
         .collect();
     // The environment has no order; arrays have.
     variables.sort();
@@ -26,20 +50,28 @@ pub(super) fn overlay(
         let path: Vec<_> = name.split("__").collect();
         let nowhere = || ConfigError::Value {
             at: format!("{PREFIX}{}", name.to_ascii_uppercase()),
-            problem: "names no place in the configuration".into(),
+            problem: "is no setting: such a member cannot be there".into(),
         };
-        set(file, &path, value(text)).ok_or_else(nowhere)?;
+        let value = value(path.last().copied().unwrap_or_default(), text);
+        set(file, &path, value).ok_or_else(nowhere)?;
     }
     Ok(())
 }
 
-fn value(text: String) -> Value {
+fn value(member: &str, text: String) -> Value {
+    let is_list = LISTS.contains(&member);
+    if !is_list && !NUMBERS.contains(&member) {
+        return Value::String(text);
+    }
     let parsed = format!("value = {text}").parse::<Table>().ok();
     match parsed.and_then(|mut table| table.remove("value")) {
-        // A date or a table was not meant.
-        Some(
-            value @ (Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Array(_) | Value::String(_)),
-        ) => value,
+        Some(value @ Value::Array(_)) if is_list => value,
+        Some(value) if !is_list => value,
+        _ if is_list => Value::Array(
+            text.split(',')
+                .map(|item| Value::String(item.trim().to_owned()))
+                .collect(),
+        ),
         _ => Value::String(text),
     }
 }
@@ -63,7 +95,11 @@ fn set(table: &mut Table, path: &[&str], value: Value) -> Option<()> {
             let (index, rest) = rest.split_first()?;
             let index: usize = index.parse().ok()?;
             if index == items.len() {
-                items.push(Value::Table(Table::new()));
+                items.push(if rest.is_empty() {
+                    Value::String(String::new())
+                } else {
+                    Value::Table(Table::new())
+                });
             }
             match items.get_mut(index)? {
                 Value::Table(inner) => set(inner, rest, value),
@@ -114,17 +150,37 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_setting_and_is_none_is_named() {
+        let names = [
+            "OSTRACON_TOKENS_LEEWAY",
+            "OSTRACON_TOKENS__LEEWAY",
+            "OSTRACON_DATA_DIR",
+            "HOME",
+        ]
+        .map(str::to_owned);
+        assert_eq!(ignored(&names), ["OSTRACON_TOKENS_LEEWAY"]);
+    }
+
+    #[test]
     fn arrays_are_reached_by_number_and_grow_at_their_end() {
         let all = laid(
             "[[keys]]\nkid=\"a\"",
             &[
                 ("OSTRACON_KEYS__0__ALG", "EdDSA"),
-                ("OSTRACON_KEYS__1__KID", "b"),
+                ("OSTRACON_KEYS__1__KID", "2026"),
+                ("OSTRACON_CLIENTS__0__ROLES", "issue, revoke"),
+                ("OSTRACON_LISTEN__TRUSTED_PROXIES__0", "::1"),
                 ("OSTRACON_COOKIES__ALLOWED_ORIGINS", "[\"https://a.example\"]"),
             ],
         )
         .unwrap();
-        for part in ["\"EdDSA\"", "\"b\"", "[String(\"https://a.example\")]"] {
+        for part in [
+            "\"EdDSA\"",
+            "String(\"2026\")",
+            "[String(\"issue\"), String(\"revoke\")]",
+            "[String(\"::1\")]",
+            "[String(\"https://a.example\")]",
+        ] {
             assert!(all.contains(part), "{part} in {all}");
         }
         for bad in [

@@ -8,12 +8,12 @@ use std::{fmt::Display, io, path::PathBuf};
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; `ostracon init` makes a configuration", .path.display())]
+    #[error("cannot read {}: {cause}; `ostracon init` makes a configuration where there is none", .path.display())]
     File {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is not TOML.
     #[error("{} is not valid TOML: {detail}", .path.display())]

@@ -55,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// The least important level that is logged.
     pub log_level: tracing::Level,
+    /// Variables of the environment that look like settings and are none.
+    pub ignored: Vec<String>,
 }
 
 /// A key of the issuer's own.
@@ -106,20 +108,27 @@ impl Config {
     ///
     /// As for [`Config::load`].
     pub fn load_with(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::File {
+        let text = fs::read_to_string(path).map_err(|cause| ConfigError::File {
             path: path.into(),
-            source,
+            cause,
         })?;
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax {
             path: path.into(),
             detail: e.to_string(),
         })?;
+        let variables: Vec<_> = variables.into_iter().collect();
+        let ignored = environment::ignored(variables.iter().map(|(name, _)| name));
         environment::overlay(&mut table, variables)?;
         let raw: Raw = serde_path_to_error::deserialize(table).map_err(|e| ConfigError::Value {
-            at: e.path().to_string(),
-            problem: e.into_inner().to_string().trim_end().replace('\n', " "),
+            at: match e.path().to_string().as_str() {
+                // The root has no name of its own.
+                "." => path.display().to_string(),
+                at => at.to_owned(),
+            },
+            problem: e.into_inner().message().to_owned(),
         })?;
-        Self::check(raw, path.parent().unwrap_or(Path::new("")))
+        let config = Self::check(raw, path.parent().unwrap_or(Path::new("")))?;
+        Ok(Self { ignored, ..config })
     }
 
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
@@ -171,6 +180,7 @@ impl Config {
                 Duration::from_secs(1)..=DAY,
             )?,
             limits: limits(&raw.limits)?,
+            ignored: Vec::new(),
             log_level: raw.log.level.parse().map_err(|_| {
                 ConfigError::value(
                     "log.level",
@@ -193,9 +203,17 @@ impl Config {
                 humantime::format_duration(ttl)
             ));
         }
-        if self.cookies.access.as_str().starts_with("__") != self.cookies.refresh.as_str().starts_with("__") {
-            warnings
-                .push("one of the two cookies has no __Host- or __Secure- prefix; a sub-domain could set it".into());
+        for cookie in [&self.cookies.access, &self.cookies.refresh].map(CookieName::as_str) {
+            if !cookie.starts_with("__Host-") && !cookie.starts_with("__Secure-") {
+                warnings.push(format!(
+                    "the cookie {cookie} has no __Host- or __Secure- prefix; a sub-domain could set it"
+                ));
+            }
+        }
+        for name in &self.ignored {
+            warnings.push(format!(
+                "{name} is no setting; sections and members are parted by two underscores"
+            ));
         }
         warnings
     }

@@ -9,7 +9,7 @@ use std::{
 
 use bytesize::ByteSize;
 use ostracon_core::{Algorithm, Issuer, KeyId, TierRule, UnixTime};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{client::Role, cookies::SameSite};
 
@@ -164,9 +164,19 @@ impl Default for Log {
 }
 
 /// A duration as people write it.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy)]
 pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = "a duration is written in quotes, such as \"30s\", \"10m\" or \"14d\"";
+        let text = String::deserialize(deserializer).map_err(|e| D::Error::custom(format_args!("{e}; {written}")))?;
+        let parsed = humantime::parse_duration(&text);
+        parsed
+            .map(Self)
+            .map_err(|_| D::Error::custom(format_args!("{text:?} is none; {written}")))
+    }
+}
 
 impl Span {
     const fn secs<const N: u64>() -> Self {
@@ -177,15 +187,6 @@ impl Span {
     }
     const fn days<const N: u64>() -> Self {
         Self(Duration::from_hours(N.saturating_mul(24)))
-    }
-}
-
-impl TryFrom<String> for Span {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|_| format!("{text:?} is not a duration such as \"30s\", \"10m\" or \"14d\""))
     }
 }
 

@@ -150,7 +150,7 @@ fn so_is_what_contradicts_itself_or_is_no_configuration() {
         ("[cookies]\nrefresh = \"__Host-R\"", "Path=/"),
         (
             "[cookies]\nsame_site = \"laxer\"",
-            "cookies.same_site: unknown variant `laxer`, expected one of `strict`, `lax`, `none`",
+            "cookies.same_site: unknown variant `laxer`, expected one of",
         ),
         (
             "[cookies]\nallowed_origins = [\"https://a.example/\"]",

@@ -22,6 +22,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, P
             "writes are refused since an earlier failure; free its cause and restart",
         ));
     }
+    app.clock_is_ahead_of_what_was_forgotten()?;
     if let PrefilterState::Building { missing } = stats.prefilter {
         let detail = format!("{missing} shards of the prefilter are still being built; answers are right, and slower");
         return Err(Problem::not_ready(detail));

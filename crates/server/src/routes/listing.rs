@@ -30,6 +30,7 @@ const SEARCHED: usize = 20_000;
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
+    query.only(&["kind", "sub", "cursor", "limit"])?;
     let wanted = Wanted::parse(&query)?;
     let now = app.now();
     let Page { entries, next } = app.look_up(move |denylist| wanted.page(denylist, now)).await?;

@@ -9,9 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use ostracon_core::{
-    Claims, ClientId, Jti, Reason, Refusal, Revocation, Scope, SessionId, Subject, TargetRef, TokenType, VerifiedToken,
-};
+use ostracon_core::{Claims, ClientId, Jti, Reason, Revocation, Scope, SessionId, Subject, TargetRef, TokenType};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -65,17 +63,10 @@ fn token_of(form: &Parameters) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::request_invalid("token is missing"))
 }
 
-/// Which kind of token it is it says itself, so that a wrong hint costs nothing (P66, P79).
-async fn to_end(app: &App, token: &str) -> Result<VerifiedToken, Denial> {
-    match app.judge_to_end(token, TokenType::Access).await {
-        Err(Denial::Refused(Refusal::Unsupported("typ"))) => app.judge_to_end(token, TokenType::Refresh).await,
-        judged => judged,
-    }
-}
-
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OauthProblem> {
     let (client, form) = called(&app, request, Some(Role::Revoke)).await?;
-    let token = match to_end(&app, token_of(&form)?).await {
+    // Which kind of token it is it says itself, so that a wrong hint costs nothing (P66, P79).
+    let token = match app.judge_either_to_end(token_of(&form)?).await {
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(Problem::from(error).into()),
         // What is not good is no error: it is as dead as its client wants it (RFC 7009 §2.2).

@@ -18,6 +18,7 @@ use crate::{
     body,
     client::{Caller, Role},
     problem::Problem,
+    strict::Object,
 };
 
 /// How far ahead a cut-off can lie. What is later was meant in milliseconds.
@@ -26,7 +27,7 @@ const FARTHEST_AHEAD: core::time::Duration = core::time::Duration::from_hours(24
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    target: Option<Map<String, Value>>,
+    target: Option<Object>,
     token: Option<String>,
     /// When the token of the target ends, in seconds.
     exp: Option<u64>,
@@ -65,7 +66,12 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// Revokes, durably, and answers with the receipt: 201, or 200 when it was already so.
 pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Response, Problem> {
-    let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();
+    // A session has no cut-off, and ends once: to end it again is nothing new.
+    let commit = match revocation.target() {
+        Target::Session { .. } => app.denylist.submit_if_absent(revocation)?,
+        _ => app.denylist.submit(vec![revocation])?,
+    };
+    let receipt = commit.await?.into_iter().next();
     let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
     let kind = receipt.revocation.target().as_ref().kind();
     tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
@@ -99,7 +105,7 @@ enum Asked {
 async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
     let now = app.now();
     match (body.target, &body.token) {
-        (Some(target), None) => {
+        (Some(Object(target)), None) => {
             let target = target_of(app, target)?;
             let kind = target.as_ref().kind();
             let mut revocation = Revocation::new(target, body.reason, &app.policy, now);
@@ -120,6 +126,12 @@ async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
             }
             if let Some(exp) = body.exp {
                 revocation = revocation.expiring(ending(app, kind.as_str() == "token", exp, now)?, &app.policy);
+            }
+            if revocation.retained_until() <= now {
+                return Err(Problem::member_invalid(
+                    "before",
+                    "so long ago that no token of that time is alive",
+                ));
             }
             Ok(Asked::New(revocation.noted(body.note)))
         }
@@ -162,12 +174,19 @@ fn ending(app: &App, is_token: bool, exp: u64, now: UnixTime) -> Result<UnixTime
 fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Problem> {
     let own = || Value::from(app.tokens.issuer.as_str());
     target.entry("iss").or_insert_with(own);
-    serde_path_to_error::deserialize(Value::Object(target))
-        .map_err(|error| Problem::member_invalid("target", body::without_values(error.inner())))
+    let target: Target = serde_path_to_error::deserialize(Value::Object(target))
+        .map_err(|error| Problem::member_invalid("target", body::without_values(error.inner())))?;
+    if app.keyring.issuer(target.as_ref().iss()).is_none() {
+        return Err(Problem::member_invalid(
+            "target.iss",
+            "is no issuer that is trusted here, so nothing would be denied",
+        ));
+    }
+    Ok(target)
 }
 
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
-    let token = match app.judge_either(token).await {
+    let token = match app.judge_either_to_end(token).await {
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(error.into()),
         Err(Denial::Refused(Refusal::Revoked(revocation))) => {

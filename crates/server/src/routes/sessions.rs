@@ -10,7 +10,6 @@ use axum::{
 use ostracon_core::{Claims, ClientId, Note, Reason, Revocation, Scope, SessionId, Subject, Target, Targets, UnixTime};
 use ostracon_store::{Denylist, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::revocations;
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     login::Login,
     problem::Problem,
     session::{Pair, RESERVED},
+    strict::Object,
 };
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Body {
     #[serde(default)]
     scope: String,
     #[serde(default)]
-    claims: Map<String, Value>,
+    claims: Object,
     /// What the list of sessions shows.
     device: Option<Note>,
 }
@@ -68,7 +68,7 @@ fn login(app: &App, body: Body, caller: &str) -> Result<Login, Problem> {
             "1 to 16 names of 1 to 255 bytes without control characters",
         ));
     }
-    if let Some(name) = RESERVED.into_iter().find(|name| body.claims.contains_key(*name)) {
+    if let Some(name) = RESERVED.into_iter().find(|name| body.claims.0.contains_key(*name)) {
         return Err(Problem::member_invalid(
             &format!("claims.{name}"),
             "is not the application's to set",
@@ -83,7 +83,7 @@ fn login(app: &App, body: Body, caller: &str) -> Result<Login, Problem> {
         },
         scope: Scope::new(&body.scope).map_err(|problem| Problem::member_invalid("scope", problem))?,
         device: body.device,
-        claims: body.claims,
+        claims: body.claims.0,
     })
 }
 
@@ -102,6 +102,9 @@ struct Listed {
 
 /// Sessions in one answer, and what is asked for where nothing is said.
 const MOST: usize = 1000;
+
+/// Sessions of a subject that are looked at.
+const SEARCHED: usize = 10_000;
 
 /// The live sessions of a subject, the one that was refreshed last first.
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
@@ -127,7 +130,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
 /// What is listed and not revoked. Blocks.
 fn live(app: &App, denylist: &Denylist, sub: &Subject, now: UnixTime, limit: usize) -> Result<Vec<Listed>, StoreError> {
     let mut sessions = Vec::new();
-    for session in app.registry.of_subject(sub, now, limit)? {
+    for session in app.registry.of_subject(sub, now, SEARCHED)? {
+        if sessions.len() == limit {
+            break;
+        }
         let claims = serde_json::json!({
             "iss": app.tokens.issuer, "sub": session.sub, "sid": session.sid, "client_id": session.client_id,
             "iat": session.refreshed.as_secs(), "exp": session.expires.as_secs(),

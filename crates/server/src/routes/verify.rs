@@ -69,9 +69,7 @@ struct Rule {
 impl Rule {
     fn parse(query: &str) -> Result<Self, Problem> {
         let parameters = Parameters::parse(query.as_bytes())?;
-        if parameters.names().any(|name| !matches!(name, "aud" | "scope" | "tier")) {
-            return Err(Problem::request_invalid("the query takes aud, scope and tier"));
-        }
+        parameters.only(&["aud", "scope", "tier"])?;
         let scope = Scope::new(parameters.value("scope").unwrap_or(""))
             .map_err(|problem| Problem::request_invalid(format!("scope: {problem}")))?;
         let tier = match parameters.value("tier") {

@@ -14,7 +14,7 @@ use ostracon_core::{Revocation, Target, UnixTime};
 
 pub(crate) use self::{
     frame::MAX_GROUP,
-    recovery::{Recovered, recover},
+    recovery::{Recovered, begin, is_unwritten, recover},
     segment::{Journal, Sealed},
 };
 

@@ -22,7 +22,28 @@ pub(crate) struct Recovered {
     pub(crate) replayed: u64,
 }
 
-/// Opens the journal in `dir`, makes one if there is none, and hands over each record after number `applied`.
+/// Begins the journal of a new store in `dir`, in place of one that was begun and never written.
+pub(crate) fn begin(dir: &Path, store: StoreId) -> Result<(), StoreError> {
+    files::create_dir(dir)?;
+    Journal::begin(dir, store, u64::MAX, 1).map(drop)
+}
+
+/// Whether nothing was ever written to the journal in `dir`: there is none, or its first segment is its header alone.
+pub(crate) fn is_unwritten(dir: &Path) -> Result<bool, StoreError> {
+    if !dir.exists() {
+        return Ok(true);
+    }
+    match &*segment::list(dir)? {
+        [] => Ok(true),
+        [first] => {
+            let bytes = fs::metadata(first).map_err(|e| StoreError::io(first, e))?.len();
+            Ok(segment::first_of(first) == Some(1) && usize::try_from(bytes) == Ok(segment::HEADER_BYTES))
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Opens the journal in `dir` and hands over each record after number `applied`.
 ///
 /// # Errors
 ///
@@ -47,19 +68,10 @@ pub(crate) fn recover(
     };
 
     let Some((last_path, closed)) = paths.split_last() else {
-        if applied > 0 {
-            return Err(StoreError::damaged(
-                dir,
-                format!("the journal is missing, though {applied} records were written"),
-            ));
-        }
-        let journal = Journal::begin(dir, store, segment_bytes, 1)?;
-        return Ok(Recovered {
-            journal,
-            sealed: Vec::new(),
-            cut: 0,
-            replayed,
-        });
+        return Err(StoreError::damaged(
+            dir,
+            "the journal is missing, and with it all that was revoked",
+        ));
     };
 
     let mut sealed = Vec::with_capacity(closed.len());
@@ -147,6 +159,9 @@ mod tests {
 
     fn open(dir: &Path, applied: u64) -> Result<(Recovered, Vec<Record>), StoreError> {
         let mut seen = Vec::new();
+        if applied == 0 && is_unwritten(dir)? {
+            begin(dir, STORE)?;
+        }
         let recovered = recover(dir, STORE, 200, applied, |record| {
             seen.push(record);
             Ok(())
@@ -243,8 +258,14 @@ mod tests {
         for path in &paths {
             let _ = fs::remove_file(path);
         }
-        assert!(matches!(open(dir.path(), 21), Err(StoreError::Damaged { .. })));
-        assert!(open(dir.path(), 0).is_ok(), "an empty directory is a new journal");
+        for applied in [0, 21] {
+            let lost = recover(dir.path(), STORE, 200, applied, |_| Ok(()));
+            assert!(
+                matches!(lost, Err(StoreError::Damaged { .. })),
+                "whatever the engine says"
+            );
+        }
+        assert!(open(dir.path(), 0).is_ok(), "one that is begun anew");
     }
 
     #[test]

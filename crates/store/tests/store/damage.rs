@@ -70,14 +70,36 @@ fn i5_a_journal_that_ends_before_the_engine_is_noticed() {
     );
 }
 
+/// Whatever two of the three are lost, nobody is forgiven in silence.
 #[test]
-fn i5_a_lost_identity_is_noticed() {
-    let dir = with_hundred();
+fn i5_a_lost_identity_or_journal_is_noticed_whatever_else_is_lost() {
+    for lost in [
+        &["identity"][..],
+        &["journal"],
+        &["identity", "journal"],
+        &["identity", "sled"],
+        &["journal", "sled"],
+    ] {
+        let dir = with_hundred();
+        for part in lost {
+            let path = dir.path().join(part);
+            fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
+        }
+        let opened = Denylist::open(dir.path(), &options(true));
+        assert!(matches!(opened, Err(StoreError::Damaged { .. })), "{lost:?}");
+    }
+}
+
+/// A death at the very first start leaves a journal without an identity; nothing was written to it.
+#[test]
+fn a_store_that_was_only_just_begun_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
     fs::remove_file(dir.path().join("identity")).unwrap();
-    assert!(matches!(
-        Denylist::open(dir.path(), &options(true)),
-        Err(StoreError::Damaged { .. })
-    ));
+    let denylist = open(dir.path());
+    denylist.revoke(revocation(token(1))).unwrap();
+    assert!(denied(&denylist, &token(1)));
 }
 
 #[test]
