@@ -1,7 +1,9 @@
 //! The contract of the program, tried over HTTP on the real one.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+#[path = "e2e/browser.rs"]
+mod browser;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/crash.rs"]
@@ -12,6 +14,8 @@ mod logout;
 mod main_job;
 #[path = "e2e/oauth.rs"]
 mod oauth;
+#[path = "e2e/proxy.rs"]
+mod proxy;
 #[path = "e2e/refresh.rs"]
 mod refresh;
 #[path = "e2e/revocations.rs"]
