@@ -60,6 +60,15 @@ impl Ask {
         self.authorized(&format!("Bearer {token}"))
     }
 
+    /// The token that it sends as a bearer; empty if it sends none.
+    pub fn token(&self) -> &str {
+        let mut sent = self
+            .headers
+            .iter()
+            .filter_map(|(_, value)| value.strip_prefix("Bearer "));
+        sent.next().unwrap_or_default()
+    }
+
     /// The same, as the client `id`.
     #[must_use]
     pub fn as_client(&self, id: &str, secret: &str) -> Self {
@@ -111,7 +120,10 @@ impl Ask {
         } else {
             self.agent.run(request.body(body).unwrap())
         };
-        let (parts, mut body) = response.ok()?.into_parts();
+        let (parts, mut body) = response
+            .inspect_err(|error| eprintln!("{method} {path}: {error}"))
+            .ok()?
+            .into_parts();
         Some(Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,

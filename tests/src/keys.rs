@@ -29,6 +29,20 @@ pub fn rs256_pem() -> String {
     pem(der.as_ref())
 }
 
+/// A fresh secret for HS256.
+pub fn hs256_secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).unwrap();
+    secret
+}
+
+/// The bytes of a segment of a token.
+pub fn decoded(segment: &str) -> Vec<u8> {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(segment)
+        .unwrap()
+}
+
 /// `claims` signed with the server's own key.
 pub fn signed((kid, pem): &(String, Vec<u8>), typ: TokenType, claims: &Value) -> String {
     let kid = KeyId::new(kid.as_str()).unwrap();

@@ -47,6 +47,11 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// Seconds since the epoch.
+pub fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
 /// Waits until `done`; never for a fixed time.
 pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -132,6 +137,11 @@ impl Home {
         Server::start(command, &self.secret)
     }
 
+    /// A server on it whose public side is the socket at `path`; asked through the admin side only.
+    pub fn start_on_socket(&self, path: &Path) -> Server {
+        self.start_with(&[("OSTRACON_LISTEN__PUBLIC", &format!("unix:{}", path.display()))])
+    }
+
     /// `program` with the arguments that serve it, to be started under something else.
     pub fn start_under(&self, wrapper: &mut Command) -> Server {
         wrapper.arg(binary()).args(["serve", "--config"]).arg(self.config());
@@ -198,7 +208,7 @@ impl Server {
             log,
             _stdout: stdout,
         };
-        wait_for("the server to be ready", || server.public.get("/readyz").status == 200);
+        wait_for("the server to be ready", || server.admin.get("/readyz").status == 200);
         server
     }
 

@@ -8,12 +8,16 @@ mod browser;
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/logout.rs"]
 mod logout;
 #[path = "e2e/main_job.rs"]
 mod main_job;
 #[path = "e2e/oauth.rs"]
 mod oauth;
+#[path = "e2e/operators.rs"]
+mod operators;
 #[path = "e2e/proxy.rs"]
 mod proxy;
 #[path = "e2e/refresh.rs"]

@@ -1,12 +1,14 @@
 //! The compact serialization of a signed token, taken apart (RFC 7515 §7.1).
 
+use alloc::vec::Vec;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::refusal::{Refusal, Segment};
 
 /// A token split at its two dots, nothing in it trusted yet.
 ///
-/// Invariant: at most [`Compact::MAX_BYTES`] long, exactly three segments (RFC 7519 §7.2), no character outside the
+/// Invariant: no longer than was asked for, exactly three segments (RFC 7519 §7.2), no character outside the
 /// base64url alphabet in them (RFC 7515 §2: no padding, no white space).
 #[derive(Clone, Copy)]
 pub struct Compact<'a> {
@@ -17,7 +19,7 @@ pub struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// The longest token that is looked at, in bytes.
+    /// The longest token that is looked at where nothing else is asked for, in bytes.
     pub const MAX_BYTES: usize = 8 * 1024;
 
     /// Splits `token`. Cost is bounded by [`Compact::MAX_BYTES`] whatever it is.
@@ -27,7 +29,16 @@ impl<'a> Compact<'a> {
     /// [`Refusal::TooLarge`]; [`Refusal::Malformed`] for another number of segments (a JWE has five), for an empty
     /// segment and for any foreign character.
     pub fn split(token: &'a str) -> Result<Self, Refusal> {
-        if token.len() > Self::MAX_BYTES {
+        Self::split_within(token, Self::MAX_BYTES)
+    }
+
+    /// The same with another bound, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compact::split`].
+    pub fn split_within(token: &'a str, max_bytes: usize) -> Result<Self, Refusal> {
+        if token.len() > max_bytes {
             return Err(Refusal::TooLarge);
         }
         let segments = || Refusal::Malformed(Segment::Token, "not three base64url segments");
@@ -150,6 +161,11 @@ mod tests {
         assert!(Compact::split(&format!("a.b.{long}")).is_ok());
         assert_eq!(refused(&format!("a.b.{long}x")), Refusal::TooLarge);
         assert_eq!(refused(&".".repeat(1_000_000)), Refusal::TooLarge);
+        assert!(Compact::split_within("a.b.c", 5).is_ok());
+        assert_eq!(
+            Compact::split_within("a.b.c", 4).expect_err("refused"),
+            Refusal::TooLarge
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The JOSE header (RFC 7515 §4).
 
-use std::borrow::Cow;
+use alloc::{borrow::Cow, boxed::Box};
 
 use crate::{
     json::{self, Member},

@@ -4,8 +4,11 @@
 //! Here a duplicate is an error wherever it stands (RFC 7515 §4, RFC 7519 §4), and what is not asked for is walked, so
 //! that it is known to be well-formed, and dropped.
 
+use alloc::{
+    borrow::{Cow, ToOwned},
+    vec::Vec,
+};
 use core::{cell::Cell, fmt};
-use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 

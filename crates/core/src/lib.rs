@@ -28,6 +28,14 @@
 //! assert_eq!(decide(&claims, &demand, &Facts::none(), &Policy::default(), after), Err(Refusal::Expired));
 //! # Ok::<(), Refusal>(())
 //! ```
+//!
+//! Without features the crate is `no_std` (with `alloc`) and builds on serde, `serde_json`, `base64` and `thiserror`.
+//! Feature `jwt` adds signing, verifying and keys, and needs `std`. A whole resource server is in
+//! `examples/core-only.rs`.
+
+#![cfg_attr(not(any(test, feature = "jwt")), no_std)]
+
+extern crate alloc;
 
 mod claims;
 mod compact;
@@ -41,17 +49,23 @@ mod text;
 mod time;
 #[cfg(feature = "jwt")]
 mod token;
+mod trace;
 mod verdict;
 
 pub use claims::{Audience, Claims, Scope};
 pub use compact::Compact;
 pub use header::{Header, TokenType};
-pub use policy::{LifetimeError, Policy, Tier};
+pub use policy::{
+    ClaimName, MissingJti, Policy, PolicyBuilder, PolicyError, PolicyWarning, StoreFailure, Tier, TierRule,
+};
 pub use refusal::{Code, Refusal, Segment};
 pub use revocation::{Note, Reason, Revocation};
 pub use target::{Kind, Target, TargetRef, Targets};
 pub use text::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, TextError};
 pub use time::UnixTime;
 #[cfg(feature = "jwt")]
-pub use token::{Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, VerifiedToken, VerifyingKey};
-pub use verdict::{Demand, Facts, decide};
+pub use token::{
+    Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, Skipped, UnknownAlgorithm, VerifiedToken, VerifyingKey,
+};
+pub use trace::{Observer, Step, Trace};
+pub use verdict::{Demand, Facts, Known, decide, decide_observed};

@@ -1,11 +1,13 @@
 //! Why a token is refused.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::revocation::Revocation;
 
 /// The part of a token that a refusal speaks of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Segment {
     /// The whole.
     Token,
@@ -25,7 +27,7 @@ impl fmt::Display for Segment {
     }
 }
 
-/// Why a token is refused. The text never repeats anything of the token but the names of standard members (I8).
+/// Why a token is refused: the token's fault, but for [`Refusal::StoreUnavailable`]. The text never repeats anything of the token but the names of standard members (I8).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -50,6 +52,9 @@ pub enum Refusal {
     /// `now >= exp + leeway`, or what was forgotten by the store could have been about it.
     #[error("token is expired")]
     Expired,
+    /// It is older than what is at stake allows; a fresh one of the same login may pass.
+    #[error("token is too old for what is at stake")]
+    TooOld,
     /// `now < nbf - leeway`, or it was issued in the future.
     #[error("token is not yet valid")]
     NotYetValid,
@@ -65,6 +70,9 @@ pub enum Refusal {
     /// It lacks a scope that is asked for.
     #[error("scope is not sufficient")]
     ScopeInsufficient,
+    /// The denylist had to be asked and gave no answer: nothing is known against the token, and nothing for it (I5).
+    #[error("the denylist cannot be asked")]
+    StoreUnavailable,
 }
 
 impl Refusal {
@@ -78,12 +86,13 @@ impl Refusal {
             Self::KeyUnknown => Code::KeyUnknown,
             Self::SignatureInvalid => Code::SignatureInvalid,
             Self::ClaimInvalid(..) => Code::ClaimsInvalid,
-            Self::Expired => Code::TokenExpired,
+            Self::Expired | Self::TooOld => Code::TokenExpired,
             Self::NotYetValid => Code::TokenNotYetValid,
             Self::IssuerUnknown => Code::IssuerUnknown,
             Self::AudienceMismatch => Code::AudienceMismatch,
             Self::Revoked(_) => Code::TokenRevoked,
             Self::ScopeInsufficient => Code::ScopeInsufficient,
+            Self::StoreUnavailable => Code::StoreUnavailable,
         }
     }
 }
@@ -91,6 +100,7 @@ impl Refusal {
 /// The words that programs match on, one for each kind of refusal.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(missing_docs, reason = "each is the word that it is written as")]
+#[non_exhaustive]
 pub enum Code {
     TokenTooLarge,
     TokenMalformed,
@@ -104,6 +114,7 @@ pub enum Code {
     AudienceMismatch,
     TokenRevoked,
     ScopeInsufficient,
+    StoreUnavailable,
 }
 
 impl Code {
@@ -123,6 +134,7 @@ impl Code {
             Self::AudienceMismatch => "audience_mismatch",
             Self::TokenRevoked => "token_revoked",
             Self::ScopeInsufficient => "scope_insufficient",
+            Self::StoreUnavailable => "store_unavailable",
         }
     }
 }

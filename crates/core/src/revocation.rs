@@ -1,5 +1,7 @@
 //! What is revoked.
 
+use alloc::{boxed::Box, string::String};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -78,7 +80,7 @@ impl Revocation {
     /// as long as any can; see [`Revocation::expiring`].
     #[must_use]
     pub fn new(target: Target, reason: Reason, policy: &Policy, now: UnixTime) -> Self {
-        let now = UnixTime::from_secs(now.as_secs());
+        let now = now.floor_to_second();
         let before = target.as_ref().kind().has_cutoff().then_some(now);
         let retained_until = policy.forgettable(now.saturating_add(policy.longest_lifetime()));
         Self {
@@ -97,7 +99,7 @@ impl Revocation {
     #[must_use]
     pub fn before(mut self, before: UnixTime, policy: &Policy) -> Self {
         if self.before.is_some() {
-            let before = UnixTime::from_secs(before.as_secs());
+            let before = before.floor_to_second();
             self.before = Some(before);
             // I1: the last token to be hit was issued at the end of that second.
             let last = before.saturating_add(core::time::Duration::from_secs(1));
@@ -132,17 +134,16 @@ impl Revocation {
         reason: Reason,
         note: Option<Note>,
     ) -> Self {
-        let whole = |t: UnixTime| UnixTime::from_secs(t.as_secs());
         Self {
             // A cut-off that was lost must not read as one at the beginning of time.
             before: target
                 .as_ref()
                 .kind()
                 .has_cutoff()
-                .then(|| before.map_or(UnixTime::MAX, whole)),
+                .then(|| before.unwrap_or(UnixTime::MAX).floor_to_second()),
             target,
-            effective_at: whole(effective_at),
-            retained_until: UnixTime::from_secs(retained_until.as_secs_ceil()),
+            effective_at: effective_at.floor_to_second(),
+            retained_until: retained_until.ceil_to_second(),
             reason,
             note,
         }
@@ -193,6 +194,18 @@ impl Revocation {
         }
     }
 
+    /// The `iat` for a token that is issued at `now` after this was revoked, a new login after a logout everywhere, so that
+    /// the cut-off spares it; none when whatever is issued now is to be denied, too.
+    ///
+    /// A cut-off covers its whole second, since `iat` seldom says more than that and the old login must not be spared. A
+    /// login within that second therefore gets the beginning of the next, ahead of the clock by less than a second; a
+    /// policy without leeway refuses it for that long.
+    #[must_use]
+    pub fn spared_iat(&self, now: UnixTime) -> Option<UnixTime> {
+        let before = self.before.filter(|before| before.as_secs() <= now.as_secs())?;
+        Some(now.max(before.saturating_add(core::time::Duration::from_secs(1))))
+    }
+
     /// Whether it denies the token that has these `targets`, at `now`.
     #[must_use]
     pub fn hits(&self, targets: &Targets<'_>, now: UnixTime) -> bool {
@@ -200,14 +213,24 @@ impl Revocation {
     }
 
     /// The stricter of two revocations of one target: later cut-off, later end. What people read of it (reason, note,
-    /// beginning) is from the one with the later cut-off, between equals from the earlier.
+    /// beginning) is from the one with the later cut-off, between equals from one that is not [`Reason::Rotated`], which
+    /// alone leaves a retry its grace, between equals from the earlier.
     ///
     /// Commutative, associative and idempotent, so that the order in which records are applied does not matter.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         debug_assert_eq!(self.target, other.target, "only revocations of one target are merged");
         let retained_until = self.retained_until.max(other.retained_until);
-        let rank = |r: &Self| (core::cmp::Reverse(r.before), r.effective_at, r.reason, r.note.clone());
+        let lax = |r: &Self| r.reason == Reason::Rotated;
+        let rank = |r: &Self| {
+            (
+                core::cmp::Reverse(r.before),
+                lax(r),
+                r.effective_at,
+                r.reason,
+                r.note.clone(),
+            )
+        };
         let told = if rank(&self) <= rank(&other) { self } else { other };
         Self { retained_until, ..told }
     }
@@ -248,13 +271,52 @@ mod tests {
         }
     }
 
+    /// The whole second of the cut-off is dead, and yet a login within it lives: it is told to begin a moment later.
+    #[test]
+    fn a72_a_login_in_the_second_of_the_cutoff_is_spared_and_the_old_one_is_not() {
+        let policy = Policy::default();
+        let cutoff = Revocation::new(subject(), Reason::Logout, &policy, UnixTime::from_millis(100_700));
+        for now in [100_700, 100_999, 101_000, 150_123] {
+            let now = UnixTime::from_millis(now);
+            let iat = cutoff.spared_iat(now).unwrap();
+            assert!(!cutoff.denies(Some(iat)) && iat >= now, "{now:?}");
+            assert!(iat.since(now) < Duration::from_secs(1), "{now:?}");
+        }
+        assert!(cutoff.denies(Some(UnixTime::from_millis(100_699))));
+        // What is cut off ahead of time, or with no cut-off at all, spares nothing that is issued now.
+        assert_eq!(cutoff.spared_iat(UnixTime::from_millis(99_999)), None);
+        let session = Target::Session {
+            iss: Issuer::new("i").unwrap(),
+            sid: crate::SessionId::new("s").unwrap(),
+        };
+        let session = Revocation::new(session, Reason::Logout, &policy, at(100));
+        assert_eq!(session.spared_iat(at(200)), None);
+    }
+
     #[test]
     fn a59_a_token_that_does_not_say_when_is_denied() {
         assert!(Revocation::new(subject(), Reason::Logout, &Policy::default(), at(100)).denies(None));
     }
 
+    /// A row of the store with times past the year 9999 came back as another revocation than it had been written from:
+    /// what was cut to the last moment was no whole second, which is all that a row holds.
+    #[test]
+    fn times_are_whole_seconds_at_the_end_of_time_too() {
+        let end = UnixTime::MAX;
+        for before in [None, Some(end)] {
+            let once = Revocation::restored(subject(), before, end, end, Reason::Other, None);
+            let times = [once.cutoff().unwrap(), once.effective_at(), once.retained_until()];
+            assert_eq!(times.map(|t| t.as_millis() % 1_000), [0; 3]);
+            let [before, effective, retained] = times.map(|t| at(t.as_secs()));
+            let again = Revocation::restored(subject(), Some(before), effective, retained, Reason::Other, None);
+            assert_eq!(again, once);
+        }
+        let made = Revocation::new(subject(), Reason::Other, &Policy::default(), end);
+        assert_eq!(made.retained_until().as_millis() % 1_000, 0);
+    }
+
     fn revocation() -> impl Strategy<Value = Revocation> {
-        let reasons = prop_oneof![Just(Reason::Logout), Just(Reason::Admin)];
+        let reasons = prop_oneof![Just(Reason::Logout), Just(Reason::Admin), Just(Reason::Rotated)];
         let notes = proptest::option::of("[ab]".prop_map(|n| Note::new(n).unwrap()));
         (0..3_u64, 0..3_u64, 0..3_u64, reasons, notes).prop_map(|(before, effective, retained, reason, note)| {
             Revocation::restored(subject(), Some(at(before)), at(effective), at(retained), reason, note)
@@ -278,6 +340,8 @@ mod tests {
             let claims = crate::Claims::parse(claims.as_bytes()).unwrap();
             let targets = Targets::of(&claims, None);
             prop_assert!(both.target() == &target);
+            let rotated = |r: &Revocation| r.reason() == Reason::Rotated;
+            prop_assert!(a.cutoff() != b.cutoff() || rotated(&both) == (rotated(&a) && rotated(&b)));
             for one in [a, b] {
                 prop_assert!(!one.hits(&targets, at(now)) || both.hits(&targets, at(now)));
             }

@@ -191,7 +191,7 @@ impl<'a> Targets<'a> {
         Self {
             // The likeliest to be listed come first.
             all: [
-                claims.jti().map(|jti| TargetRef::Token { iss, jti }),
+                claims.token_id().map(|jti| TargetRef::Token { iss, jti }),
                 claims.sid().map(|sid| TargetRef::Session { iss, sid }),
                 claims.sub().map(|sub| TargetRef::Subject { iss, sub }),
                 claims.client_id().map(|client_id| TargetRef::Client { iss, client_id }),

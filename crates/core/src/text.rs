@@ -1,5 +1,6 @@
 //! The names that tokens and revocations go by: short strings, compared byte for byte.
 
+use alloc::{boxed::Box, string::String};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};

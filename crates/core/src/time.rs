@@ -54,6 +54,16 @@ impl UnixTime {
         )
     }
 
+    /// The start of the second that this lies in.
+    pub(crate) const fn floor_to_second(self) -> Self {
+        Self::from_secs(self.as_secs())
+    }
+
+    /// The next start of a second, this itself if it is one; within the last second of all, the start of that.
+    pub(crate) fn ceil_to_second(self) -> Self {
+        Self::from_secs(self.as_secs_ceil().min(Self::MAX.as_secs()))
+    }
+
     /// The span from `earlier` to here, zero when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -85,6 +95,16 @@ mod tests {
         assert_eq!(
             (UnixTime::from_secs(2).as_secs(), UnixTime::from_secs(2).as_secs_ceil()),
             (2, 2)
+        );
+        assert_eq!(
+            (t.floor_to_second(), t.ceil_to_second()),
+            (UnixTime::from_secs(1), UnixTime::from_secs(2))
+        );
+        // The last second has no next one, and still what is rounded is whole.
+        let last = UnixTime::from_millis(253_402_300_799_000);
+        assert_eq!(
+            (UnixTime::MAX.floor_to_second(), UnixTime::MAX.ceil_to_second()),
+            (last, last)
         );
     }
 }

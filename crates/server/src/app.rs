@@ -1,17 +1,19 @@
 //! What all routes share: configuration, keys, the denylist, the clock.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use ostracon_core::{
-    Demand, Facts, IssuerKeys, Keyring, Policy, Refusal, SigningKey, TokenType, UnixTime, VerifiedToken, decide,
+    Demand, Facts, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Refusal, SigningKey, TokenType, UnixTime,
+    VerifiedToken, decide,
 };
-use ostracon_store::{Denylist, StoreError};
+use ostracon_store::{Denylist, Registry, StoreError};
 
 use crate::{
     client::Client,
     clock::Clock,
     config::{Config, Tokens},
     cookies::CookieSettings,
+    limits::{Failures, Limits},
     problem::Problem,
     rotation::Successor,
 };
@@ -21,13 +23,17 @@ use crate::{
 pub struct App {
     pub(crate) tokens: Tokens,
     pub(crate) policy: Policy,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) keys: Vec<SigningKey>,
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) successor: Successor,
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) failures: Failures,
 }
 
 /// Why an application cannot be opened.
@@ -37,6 +43,9 @@ pub enum OpenError {
     /// The denylist cannot be.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The lifetimes contradict each other.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A key of the configuration cannot verify.
     #[error("key {kid:?}: {problem}")]
     Key {
@@ -65,20 +74,32 @@ impl App {
         let mut keyring = Keyring::default();
         keyring.trust(config.tokens.issuer.clone(), own);
         let denylist = Denylist::open(&config.data_dir, &config.denylist)?;
+        let registry = Registry::open(&config.data_dir.join("sessions"), config.tokens.issuer.clone())?;
         let successor = Successor::open(&config.data_dir)?;
         let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
-        let policy = Policy::default().with_longest_lifetime(longest);
+        let tokens = &config.tokens;
+        let policy = Policy::builder()
+            .leeway(tokens.leeway)
+            .access_lifetime(tokens.access_ttl)
+            .refresh_lifetime(tokens.refresh_ttl)
+            .session_lifetime(tokens.session_ttl)
+            .longest_lifetime(longest)
+            .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
+        let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
         Ok(Arc::new(Self {
-            // The configuration has checked it.
-            policy: policy.clone().with_leeway(config.tokens.leeway).unwrap_or(policy),
+            policy: policy.build()?,
+            trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
             keys: config.keys,
             keyring,
             clients: config.clients,
             cookies: config.cookies,
+            registry: Arc::new(registry),
             successor,
             denylist: Arc::new(denylist),
             clock,
+            failures: Failures::new(config.limits.failures_per_minute),
+            limits: config.limits,
         }))
     }
 
@@ -92,14 +113,22 @@ impl App {
         self.clock.now()
     }
 
-    /// Whether `token` is accepted, as one of type `typ` and under `demand`: the decision behind every route.
+    /// Whether `token` is accepted, as one of type `typ` and under `demand`.
     pub(crate) async fn judge(
         &self,
         token: &str,
         typ: TokenType,
         demand: &Demand<'_>,
     ) -> Result<VerifiedToken, Denial> {
-        let token = self.keyring.verify(token, typ)?;
+        self.judge_verified(self.keyring.verify(token, typ)?, demand).await
+    }
+
+    /// The decision behind every route.
+    pub(crate) async fn judge_verified(
+        &self,
+        token: VerifiedToken,
+        demand: &Demand<'_>,
+    ) -> Result<VerifiedToken, Denial> {
         let now = self.now();
         let decide = |token: &VerifiedToken, facts: &Facts| decide(token.claims(), demand, facts, &self.policy, now);
         let clear = !demand.asks_denylist(token.claims(), &self.policy) || self.denylist.is_clear(&token.targets());

@@ -1,11 +1,13 @@
 //! Clients: the programs that may call what is not for everyone, and how they prove who they are.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Request, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-use crate::problem::Problem;
+use crate::{limits::Failures, listen::Peer, problem::Problem};
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -72,42 +74,77 @@ impl Client {
     }
 }
 
-/// The client that sent `headers`, if it is one of `clients` and has `role`, where one is
-/// needed.
-///
-/// # Errors
-///
-/// [`Problem`] with status 401 for everything that is not a known client with its secret, the same for all of it (A91);
-/// with 403 for a known one without the role.
-pub(crate) fn authorize<'a>(
-    clients: &'a [Client],
-    headers: &HeaderMap,
-    role: Option<Role>,
-) -> Result<&'a Client, Problem> {
-    let client = authenticate(clients, headers).ok_or_else(Problem::client_unauthorized)?;
-    match role {
-        Some(role) if !client.roles.contains(&role) => Err(Problem::role_missing(role)),
-        _ => Ok(client),
-    }
+/// What a caller says of itself, and where it calls from.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    headers: HeaderMap,
+    address: Option<IpAddr>,
 }
 
-fn authenticate<'a>(clients: &'a [Client], headers: &HeaderMap) -> Option<&'a Client> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (value, None) = (values.next()?, values.next()) else {
-        return None;
-    };
-    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+impl Caller {
+    /// The caller of `request`.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            headers: request.headers().clone(),
+            address: request.extensions().get::<Peer>().and_then(|Peer(address)| *address),
+        }
     }
-    let decoded = STANDARD.decode(encoded.trim_start_matches(' ')).ok()?;
-    let (id, secret) = core::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-    let client = clients.iter().find(|client| &*client.id == id);
-    // An unknown client costs the same comparison as a wrong secret.
-    let expected = client.map_or(&[0; 32], |client| &client.secret_sha256);
-    let equal = verify_slices_are_equal(hash.as_ref(), expected).is_ok();
-    client.filter(|_| equal)
+
+    /// The headers of the request.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Which of `clients` it is, if it has `role`, where one is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] with status 401 for everything that is not a known client with its secret, the same for all of it
+    /// (A91), and 429 once there were too many of these; with 403 for a known one without the role.
+    pub(crate) fn authorize<'a>(
+        &self,
+        clients: &'a [Client],
+        failures: &Failures,
+        role: Option<Role>,
+    ) -> Result<&'a Client, Problem> {
+        let (client, proven) = self.authenticate(clients);
+        match (client, role) {
+            (Some(client), Some(role)) if proven && !client.roles.contains(&role) => Err(Problem::role_missing(role)),
+            (Some(client), _) if proven => Ok(client),
+            (client, _) => Err(match failures.note(self.address, client.map(Client::id)) {
+                Some(wait) => Problem::too_many_failures(wait),
+                None => Problem::client_unauthorized(),
+            }),
+        }
+    }
+
+    /// The client that is named, and whether its secret is, too.
+    fn authenticate<'a>(&self, clients: &'a [Client]) -> (Option<&'a Client>, bool) {
+        let Some((id, secret)) = self.basic() else {
+            return (None, false);
+        };
+        let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+        let client = clients.iter().find(|client| *client.id == *id);
+        // An unknown client costs the same comparison as a wrong secret.
+        let expected = client.map_or(&[0; 32], |client| &client.secret_sha256);
+        let equal = verify_slices_are_equal(hash.as_ref(), expected).is_ok();
+        (client, equal)
+    }
+
+    /// Name and secret of HTTP Basic (RFC 7617 §2), if the one `Authorization` field is that.
+    fn basic(&self) -> Option<(String, String)> {
+        let mut values = self.headers.get_all(header::AUTHORIZATION).iter();
+        let (value, None) = (values.next()?, values.next()) else {
+            return None;
+        };
+        let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = String::from_utf8(STANDARD.decode(encoded.trim_start_matches(' ')).ok()?).ok()?;
+        let (id, secret) = decoded.split_once(':')?;
+        Some((id.to_owned(), secret.to_owned()))
+    }
 }
 
 /// A fresh secret, 256 random bits in base64url, and its SHA-256 in hexadecimal.
@@ -141,11 +178,14 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    fn sent(values: &[&str]) -> HeaderMap {
-        values
-            .iter()
-            .map(|v| (header::AUTHORIZATION, v.parse().unwrap()))
-            .collect()
+    fn sent(values: &[&str]) -> Caller {
+        let mut request = Request::new(());
+        for value in values {
+            request
+                .headers_mut()
+                .append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        Caller::of(&request)
     }
 
     fn basic(pair: &str) -> String {
@@ -156,7 +196,8 @@ mod tests {
     fn a91_everything_but_a_known_client_with_its_secret_is_refused_alike() {
         let (secret, hash) = new_secret().unwrap();
         let clients = [Client::new("web", &hash, &[Role::Issue]).unwrap()];
-        let status = |values: &[&str], role| match authorize(&clients, &sent(values), Some(role)) {
+        let failures = Failures::new(10.try_into().unwrap());
+        let status = |values: &[&str], role| match sent(values).authorize(&clients, &failures, Some(role)) {
             Ok(_) => 200,
             Err(problem) => problem.status().as_u16(),
         };
@@ -179,6 +220,14 @@ mod tests {
         }
         assert_eq!(status(&[], Role::Issue), 401);
         assert_eq!(status(&[&good, &good], Role::Issue), 401);
+        // One wrong secret for a known client above, and nine here: then it is enough, but not for who has the secret.
+        let wrong = basic("web:guess");
+        let statuses: Vec<_> = (0..9).map(|_| status(&[&wrong], Role::Issue)).collect();
+        assert!(
+            statuses.ends_with(&[429]) && statuses.starts_with(&[401]),
+            "{statuses:?}"
+        );
+        assert_eq!(status(&[&good], Role::Issue), 200);
     }
 
     #[test]

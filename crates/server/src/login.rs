@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ostracon_core::{Claims, ClientId, Scope, SessionId, Subject, Targets, UnixTime};
+use ostracon_core::{Claims, ClientId, Note, Revocation, Scope, SessionId, Subject, Targets, UnixTime};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -19,6 +19,8 @@ pub(crate) struct Login {
     pub(crate) aud: Vec<String>,
     pub(crate) client_id: ClientId,
     pub(crate) scope: Scope,
+    /// What the user would know the session by.
+    pub(crate) device: Option<Note>,
     /// What the application wants to read in its tokens.
     pub(crate) claims: Map<String, Value>,
 }
@@ -39,6 +41,7 @@ impl App {
             client_id: login.client_id,
             scope: login.scope,
             sid: SessionId::new(new_id()?).map_err(Problem::internal)?,
+            device: login.device,
             auth_time: iat,
             ends: iat.saturating_add(self.tokens.session_ttl),
             claims: login.claims,
@@ -64,19 +67,20 @@ impl App {
             let Some(cutoff) = self.cutoff(login, now).await? else {
                 return Ok(UnixTime::from_secs(now.as_secs()));
             };
-            if cutoff > now {
+            let Some(spared) = cutoff.spared_iat(now) else {
+                let until = cutoff.cutoff().unwrap_or(cutoff.retained_until());
                 return Err(Problem::revoked_ahead(format!(
-                    "what is issued up to {cutoff} is revoked already; lift that revocation first"
+                    "what is issued up to {until} is revoked already; lift that revocation first"
                 )));
-            }
-            let next = UnixTime::from_secs(now.as_secs().saturating_add(1));
-            tokio::time::sleep(next.since(now)).await;
+            };
+            // Waited for, not set ahead: there are verifiers that refuse an `iat` of the future.
+            tokio::time::sleep(spared.since(now)).await;
         }
         Err(Problem::revoked_ahead("revocations of this subject keep coming in"))
     }
 
-    /// The cut-off that denies what is issued for `login` at `now`, if one does.
-    async fn cutoff(&self, login: &Login, now: UnixTime) -> Result<Option<UnixTime>, Problem> {
+    /// The revocation that denies what is issued for `login` at `now`, if one does.
+    async fn cutoff(&self, login: &Login, now: UnixTime) -> Result<Option<Revocation>, Problem> {
         let kid = self.signer()?.kid();
         let json = serde_json::json!({
             "iss": self.tokens.issuer, "sub": login.sub, "client_id": login.client_id,
@@ -90,6 +94,6 @@ impl App {
         let (denylist, kid) = (Arc::clone(&self.denylist), kid.clone());
         let check = move || denylist.check(&Targets::of(&claims, Some(&kid)), now);
         let facts = tokio::task::spawn_blocking(check).await.map_err(Problem::internal)??;
-        Ok(facts.revocation.and_then(|hit| hit.cutoff()))
+        Ok(facts.revocation)
     }
 }

@@ -91,6 +91,28 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "role_missing", detail)
     }
 
+    /// Too many failed logins.
+    pub(crate) fn too_many_failures(wait: core::time::Duration) -> Self {
+        let seconds = u32::try_from(wait.as_secs().saturating_add(1)).unwrap_or(60);
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_failures",
+                "too many failed logins; hold off",
+            )
+        }
+    }
+
+    /// The request, or its answer, took too long.
+    pub(crate) fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the request took too long",
+        )
+    }
+
     /// The request's query or form does not say what it must.
     pub(crate) fn request_invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "request_invalid", detail)
@@ -154,6 +176,11 @@ impl Problem {
         )
     }
 
+    /// What is asked for by its identity is not there.
+    pub(crate) fn absent(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "the route does not take this method; see Allow";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
@@ -163,6 +190,14 @@ impl Problem {
         Self {
             retry_after: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)
+        }
+    }
+
+    fn store_unavailable() -> Self {
+        let detail = "the denylist cannot answer at the moment; nothing was decided";
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
         }
     }
 
@@ -180,6 +215,7 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (status, error) = match refusal {
+            Refusal::StoreUnavailable => return Self::store_unavailable(),
             Refusal::ScopeInsufficient => (StatusCode::FORBIDDEN, "insufficient_scope"),
             _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
         };
@@ -191,11 +227,7 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the denylist could not answer");
-        let detail = "the denylist cannot answer at the moment; nothing was decided";
-        Self {
-            retry_after: Some(1),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
-        }
+        Self::store_unavailable()
     }
 }
 

@@ -1,50 +1,57 @@
 //! Listening, sweeping, and ending well.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::{Router, serve::ListenerExt};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 
-use crate::{app::App, routes};
+use crate::{app::App, limits::Limits, listen::Listener, routes};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The largest head of a request, in bytes: room for a token in `Authorization`, one in a cookie, and what else a
+/// browser sends along.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Answers on both listeners until `shutdown` is ready; then finishes what is being answered, and closes the denylist.
 ///
 /// # Errors
 ///
-/// When a listener fails, or when the denylist cannot make its last checkpoint; all that was acknowledged is in its
-/// journal either way.
+/// When the denylist cannot make its last checkpoint; all that was acknowledged is in its journal either way.
 pub async fn run(
     app: Arc<App>,
-    public: TcpListener,
-    admin: TcpListener,
+    public: Listener,
+    admin: Listener,
     sweep_every: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
-    servers.spawn(serve(public, routes::public(Arc::clone(&app)), ended.clone()));
-    servers.spawn(serve(admin, routes::admin(Arc::clone(&app)), ended.clone()));
+    for (listener, router) in [
+        (public, routes::public(Arc::clone(&app))),
+        (admin, routes::admin(Arc::clone(&app))),
+    ] {
+        servers.spawn(serve(listener, router, app.limits.clone(), ended.clone()));
+    }
     let sweeper = tokio::spawn(sweep(Arc::clone(&app), sweep_every));
 
-    tokio::select! {
-        () = shutdown => tracing::info!("ending; requests that are being answered are finished"),
-        Some(ended) = servers.join_next() => ended??,
-    }
+    shutdown.await;
+    tracing::info!("ending; requests that are being answered are finished");
     drop(ended);
     // A receiver that sees the sender go is told to end.
     drop(ending);
-    let finished = tokio::time::timeout(PATIENCE, async {
-        while let Some(ended) = servers.join_next().await {
-            ended??;
-        }
-        Ok::<_, anyhow::Error>(())
-    });
-    if let Ok(ended) = finished.await {
-        ended?;
-    } else {
+    if tokio::time::timeout(PATIENCE, servers.join_all()).await.is_err() {
         tracing::warn!("some requests were not finished in time");
     }
     sweeper.abort();
@@ -53,15 +60,42 @@ pub async fn run(
     Ok(())
 }
 
-async fn serve(listener: TcpListener, router: Router, mut ended: watch::Receiver<()>) -> io::Result<()> {
-    // Answers are small and each is waited for: none is held back to be sent with the next.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-    });
-    let shutdown = async move { while ended.changed().await.is_ok() {} };
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: watch::Receiver<()>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(MAX_HEAD_BYTES);
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = ended.changed() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: those that are open will be closed again.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone().layer(Extension(peer)));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended badly");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
 }
 
 async fn sweep(app: Arc<App>, every: Duration) {
@@ -69,12 +103,19 @@ async fn sweep(app: Arc<App>, every: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        app.failures.sweep();
         let (denylist, now) = (Arc::clone(app.denylist()), app.now());
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {
             Ok(Ok(swept)) if swept.entries > 0 => tracing::info!(entries = swept.entries, "swept what has expired"),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep; no answer depends on it"),
             Err(error) => tracing::error!(%error, "the sweep panicked"),
+        }
+        let registry = Arc::clone(&app.registry);
+        match tokio::task::spawn_blocking(move || registry.sweep(now)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "could not sweep the list of sessions"),
+            Err(error) => tracing::error!(%error, "the sweep of the list of sessions panicked"),
         }
     }
 }

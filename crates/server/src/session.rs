@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use ostracon_core::{
-    Claims, ClientId, Compact, Refusal, Scope, SessionId, SigningKey, Subject, TokenType, UnixTime, VerifiedToken,
+    Claims, ClientId, Compact, Note, Refusal, Scope, SessionId, SigningKey, Subject, TokenType, UnixTime, VerifiedToken,
 };
+use ostracon_store::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -19,6 +20,8 @@ pub(crate) struct Grant {
     pub(crate) client_id: ClientId,
     pub(crate) scope: Scope,
     pub(crate) sid: SessionId,
+    /// What the user would know the session by.
+    pub(crate) device: Option<Note>,
     /// When the subject logged in.
     pub(crate) auth_time: UnixTime,
     /// When the session ends, whatever is refreshed.
@@ -49,6 +52,8 @@ struct Carried {
     auth_time: u64,
     session_exp: u64,
     #[serde(default)]
+    device: Option<Note>,
+    #[serde(default)]
     claims: Map<String, Value>,
 }
 
@@ -68,6 +73,7 @@ impl Grant {
             client_id: claims.client_id().ok_or(absent("client_id"))?.clone(),
             scope: claims.scope().clone(),
             sid: claims.sid().ok_or(absent("sid"))?.clone(),
+            device: carried.device,
             auth_time: UnixTime::from_secs(carried.auth_time),
             ends: UnixTime::from_secs(carried.session_exp),
             claims: carried.claims,
@@ -134,6 +140,8 @@ struct Issued<'a> {
     auth_time: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_exp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a Note>,
     /// In an access token beside the others, where applications look for them; in a refresh token, which is read by
     /// nobody but us, under one name, so that the next access token can be given them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -182,6 +190,7 @@ impl App {
             exp: access_ends.as_secs(),
             auth_time: grant.auth_time.as_secs(),
             session_exp: None,
+            device: None,
             beside: Some(&grant.claims),
             claims: None,
         };
@@ -190,6 +199,7 @@ impl App {
             jti: &turn.refresh_jti,
             exp: refresh_ends.as_secs(),
             session_exp: Some(grant.ends.as_secs()),
+            device: grant.device.as_ref(),
             beside: None,
             claims: (!grant.claims.is_empty()).then_some(&grant.claims),
             ..access
@@ -206,6 +216,15 @@ impl App {
             set(&self.cookies.access, &access_token, expires_in)?,
             set(&self.cookies.refresh, &refresh_token, refresh_expires_in)?,
         ]);
+        self.registry.note(Session {
+            sub: grant.sub.clone(),
+            sid: grant.sid.clone(),
+            client_id: grant.client_id.clone(),
+            device: grant.device.clone(),
+            created: grant.auth_time,
+            refreshed: turn.iat,
+            expires: refresh_ends,
+        });
         Ok(Pair {
             token_type: "Bearer",
             expires_in: expires_in.as_secs(),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ostracon_core::{Revocation, Target, UnixTime};
+use ostracon_core::{Reason, Revocation, Target, UnixTime};
 
 use crate::{
     commit::{Commit, Completion, Receipt, pair},
@@ -274,7 +274,9 @@ pub(crate) fn merged(asked: &Revocation, standing: Option<Revocation>) -> (Revoc
         return (asked.clone(), true);
     };
     let merged = standing.clone().merge(asked.clone());
-    if merged.cutoff() != standing.cutoff() || merged.retained_until() != standing.retained_until() {
+    // A token that was rotated and is then revoked for another reason has no grace any more.
+    let firmer = standing.reason() == Reason::Rotated && merged.reason() != Reason::Rotated;
+    if firmer || merged.cutoff() != standing.cutoff() || merged.retained_until() != standing.retained_until() {
         (merged, true)
     } else {
         (standing, false)

@@ -1,7 +1,6 @@
 //! The denylist.
 
 use std::{
-    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, atomic::Ordering},
     thread::{self, JoinHandle},
@@ -11,16 +10,15 @@ use ostracon_core::{Facts, Revocation, Target, TargetRef, Targets, UnixTime};
 
 use crate::{
     commit::{Commit, Receipt},
-    committer::{self, Ask, merged},
-    digest::{Digest, DigestKey},
-    engine::{self, Checkpoint, Engine},
+    committer::{self, Ask},
+    digest::Digest,
     error::StoreError,
     files::{self, DirLock},
     identity::Identity,
-    journal::{self, Journal, MAX_GROUP, Record, Recovered},
+    journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
+    opening::State,
     options::Options,
-    overlay::Change,
     prefilter::Prefilter,
     shared::{Shared, unpoisoned},
     stats::{PrefilterState, Stats},
@@ -28,9 +26,6 @@ use crate::{
 
 /// Index rows in one batch of a sweep.
 const SWEEP_BATCH: usize = 512;
-
-/// Changes that a replay holds in memory before it hands them to the engine.
-const REPLAY_BATCH: usize = 65_536;
 
 /// What is revoked, and still is after a restart.
 ///
@@ -40,7 +35,9 @@ const REPLAY_BATCH: usize = 65_536;
 pub struct Denylist {
     shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
-    opened: Opened,
+    /// How the opening went.
+    replayed: u64,
+    rebuilt: bool,
     /// Held until the threads have ended: fields are dropped in this order, after [`Denylist::drop`].
     _lock: DirLock,
 }
@@ -51,13 +48,6 @@ struct Threads {
     keeper: JoinHandle<()>,
 }
 
-/// How an opening went.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Opened {
-    replayed: u64,
-    rebuilt: bool,
-}
-
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Swept {
@@ -65,6 +55,15 @@ pub struct Swept {
     pub entries: usize,
     /// Index rows that a crash or a later revocation had left without an entry.
     pub leftovers: usize,
+}
+
+/// Some entries, and where to go on.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Entries by identity.
+    pub entries: Vec<(Digest, Revocation)>,
+    /// What the next page begins behind; none when there is none.
+    pub next: Option<Digest>,
 }
 
 impl Denylist {
@@ -82,28 +81,20 @@ impl Denylist {
         files::create_dir(dir)?;
         let lock = DirLock::take(dir)?;
         let identity = Identity::open(dir, !dir.join("journal").exists())?;
-        let (state, rebuilt) = match State::assemble(dir, &identity, options) {
-            Err(StoreError::Engine(cause)) => {
-                let aside = engine::set_aside(&dir.join("sled"))?;
-                tracing::error!(%cause, kept_at = %aside.display(), "the engine is damaged; rebuilding it from the journal");
-                (State::assemble(dir, &identity, options)?, true)
-            }
-            other => (other?, false),
-        };
         let State {
             engine,
             applied,
             changes,
             forgotten,
             recovered,
-        } = state;
+            rebuilt,
+        } = State::open(dir, &identity, options)?;
         let Recovered {
             journal,
             sealed,
             cut,
             replayed,
         } = recovered;
-        let opened = Opened { replayed, rebuilt };
         tracing::info!(replayed, cut_bytes = cut, rebuilt, "opened the denylist");
 
         let prefilter = options.prefilter.then(|| Prefilter::new(options.false_positive_rate));
@@ -115,7 +106,8 @@ impl Denylist {
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
-            opened,
+            replayed,
+            rebuilt,
             _lock: lock,
         })
     }
@@ -133,7 +125,10 @@ impl Denylist {
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
         let mut hit = None;
         for target in targets.iter() {
-            let entry = self.shared.entry(&self.shared.key.digest(target))?;
+            let Some(digest) = self.shared.perhaps_listed(target) else {
+                continue;
+            };
+            let entry = self.shared.look_up(&digest)?;
             // I6: in force or not is for the entry to say, whether the sweeper came by or not. It also names its target,
             // which settles what an equal digest would leave open.
             if let Some(entry) = entry.filter(|entry| entry.hits(targets, now)) {
@@ -156,7 +151,7 @@ impl Denylist {
     pub fn is_clear(&self, targets: &Targets<'_>) -> bool {
         targets
             .iter()
-            .all(|target| self.shared.surely_absent(&self.shared.key.digest(target)))
+            .all(|target| self.shared.perhaps_listed(target).is_none())
     }
 
     /// The facts about a token of which no target is listed.
@@ -174,8 +169,49 @@ impl Denylist {
     ///
     /// [`StoreError::Engine`], as for [`Denylist::check`].
     pub fn entry(&self, target: TargetRef<'_>) -> Result<Option<Revocation>, StoreError> {
-        let entry = self.shared.entry(&self.shared.key.digest(target))?;
+        let Some(digest) = self.shared.perhaps_listed(target) else {
+            return Ok(None);
+        };
+        let entry = self.shared.look_up(&digest)?;
         Ok(entry.filter(|entry| entry.target().as_ref() == target))
+    }
+
+    /// The entry with the identity `id`, expired or not. Cost as for one target of [`Denylist::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    pub fn entry_by_id(&self, id: &Digest) -> Result<Option<Revocation>, StoreError> {
+        self.shared.look_up(id)
+    }
+
+    /// Up to `limit` entries behind the identity `after`, expired ones too, in the order of their identities. Blocks; costs
+    /// a walk along the rows, and a pass over what waits for the engine.
+    ///
+    /// What is revoked or lifted while pages are turned may be on them or not; all else is, once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`].
+    pub fn page(&self, after: Option<&Digest>, limit: usize) -> Result<Page, StoreError> {
+        // The overlay first, as everywhere: what moves to the engine in between is seen there.
+        let mut changes = self.shared.overlay.behind(after);
+        let rows = self.shared.engine.behind(after, limit)?;
+        // Behind the last row of a full page, the engine may have rows that come before what waits.
+        let mut next = rows.last().filter(|_| rows.len() >= limit).map(|(id, _)| *id);
+        if let Some(last) = next {
+            changes.retain(|id, _| *id <= last);
+        }
+        for (id, row) in rows {
+            changes.entry(id).or_insert(Some(row));
+        }
+        let standing = changes.into_iter().filter_map(|(id, change)| Some((id, change?)));
+        let mut entries: Vec<_> = standing.collect();
+        if entries.len() > limit {
+            entries.truncate(limit);
+            next = entries.last().map(|(id, _)| *id);
+        }
+        Ok(Page { entries, next })
     }
 
     /// The identity that an entry of `target` has, whether there is one or not.
@@ -247,13 +283,22 @@ impl Denylist {
         Ok(receipts)
     }
 
+    /// Denies `target` no longer, once the [`Commit`] is answered: with what had stood, if anything. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Denylist::submit`], except that when the sync fails the target stays denied until a restart tells.
+    pub fn submit_lift(&self, target: Target) -> Result<Commit, StoreError> {
+        self.write(vec![Ask::Lift(target)])
+    }
+
     /// Denies `target` no longer, durably; answers what had stood, if anything. Blocks for a sync of the journal.
     ///
     /// # Errors
     ///
-    /// As for [`Denylist::revoke`], except that on an error the target stays denied until a restart tells.
+    /// As for [`Denylist::submit_lift`].
     pub fn lift(&self, target: Target) -> Result<Option<Revocation>, StoreError> {
-        let receipts = self.write(vec![Ask::Lift(target)])?.wait()?;
+        let receipts = self.submit_lift(target)?.wait()?;
         Ok(receipts.into_iter().next().map(|receipt| receipt.revocation))
     }
 
@@ -327,13 +372,13 @@ impl Denylist {
     /// How many records the opening took from the journal.
     #[must_use]
     pub fn replayed(&self) -> u64 {
-        self.opened.replayed
+        self.replayed
     }
 
     /// Whether the opening found the engine damaged and rebuilt it from the journal.
     #[must_use]
     pub fn was_rebuilt(&self) -> bool {
-        self.opened.rebuilt
+        self.rebuilt
     }
 
     /// Writes what waits, makes a checkpoint, and ends. Calls that come later are refused. Blocks.
@@ -373,82 +418,5 @@ impl Threads {
                 .name("ostracon-commit".into())
                 .spawn(move || committer::run(&for_committer, journal))?,
         })
-    }
-}
-
-/// What an opening puts together: the engine, and what the journal has beyond it.
-struct State {
-    engine: Engine,
-    /// The last record that the engine has by its own account.
-    applied: u64,
-    changes: HashMap<Digest, Change>,
-    forgotten: UnixTime,
-    recovered: Recovered,
-}
-
-impl State {
-    fn assemble(dir: &Path, identity: &Identity, options: &Options) -> Result<Self, StoreError> {
-        let engine = Engine::open(&dir.join("sled"), identity.id, options.cache_bytes)?;
-        let Checkpoint {
-            applied,
-            forgotten_until,
-        } = engine.checkpoint()?;
-        let mut replay = Replay {
-            key: &identity.key,
-            engine: &engine,
-            changes: HashMap::new(),
-            forgotten: forgotten_until,
-        };
-        let recovered = journal::recover(
-            &dir.join("journal"),
-            identity.id,
-            options.segment_bytes,
-            applied,
-            |record| replay.apply(record),
-        )?;
-        let Replay { changes, forgotten, .. } = replay;
-        Ok(Self {
-            engine,
-            applied,
-            changes,
-            forgotten,
-            recovered,
-        })
-    }
-}
-
-/// Records on their way from the journal into the engine, and what of them is still in memory.
-struct Replay<'a> {
-    key: &'a DigestKey,
-    engine: &'a Engine,
-    changes: HashMap<Digest, Change>,
-    forgotten: UnixTime,
-}
-
-impl Replay<'_> {
-    fn apply(&mut self, record: Record) -> Result<(), StoreError> {
-        match record {
-            Record::Forget(until) => self.forgotten = self.forgotten.max(until),
-            Record::Lift(target) => {
-                self.changes.insert(self.key.digest(target.as_ref()), None);
-            }
-            Record::Revoke(asked) => {
-                let digest = self.key.digest(asked.target().as_ref());
-                let standing = match self.changes.get(&digest) {
-                    Some(change) => change.clone(),
-                    None => self.engine.get(&digest)?,
-                };
-                self.changes.insert(digest, Some(merged(&asked, standing).0));
-            }
-        }
-        if self.changes.len() >= REPLAY_BATCH {
-            for (digest, change) in self.changes.drain() {
-                match change {
-                    Some(revocation) => self.engine.put(&digest, &revocation)?,
-                    None => self.engine.remove(&digest)?,
-                }
-            }
-        }
-        Ok(())
     }
 }

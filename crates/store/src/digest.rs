@@ -1,6 +1,10 @@
 //! The keys of the denylist.
 
-use core::{fmt, hash::Hasher};
+use core::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use ostracon_core::{Kind, TargetRef};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -9,7 +13,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 ///
 /// Of fixed size and evenly spread, whatever the names are; who chooses a `jti` cannot steer it (A71). It is the
 /// identity of a revocation towards the outside, too.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Digest([u8; 16]);
 
 impl Digest {
@@ -28,17 +32,43 @@ impl Digest {
     }
 }
 
+impl Hash for Digest {
+    /// As its bytes alone: all digests are of one length, and the prefilter hashes one twice for each check.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    /// The 32 hexadecimal digits that it is written as.
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        number.map(|n| Self(n.to_be_bytes())).ok_or(NotADigest)
+    }
+}
+
+/// A text that is no [`Digest`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("must be 32 hexadecimal digits")]
+pub struct NotADigest;
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The bytes of a target that are hashed in one go; names as they are in the field take a third of it.
+const JOINED: usize = 192;
 
 /// The secret that digests are made with.
 #[derive(Clone)]
@@ -63,13 +93,34 @@ impl DigestKey {
     /// apart (A65).
     pub(crate) fn digest(&self, target: TargetRef<'_>) -> Digest {
         let iss = target.iss().as_str().as_bytes();
-        let mut hasher = self.hasher;
-        hasher.write(&[kind_byte(target.kind())]);
-        hasher.write(&u32::try_from(iss.len()).unwrap_or(u32::MAX).to_be_bytes());
-        hasher.write(iss);
-        hasher.write(target.name().as_bytes());
-        Digest(hasher.finish128().as_bytes())
+        let [a, b, c, d] = u32::try_from(iss.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let head = [kind_byte(target.kind()), a, b, c, d];
+        let name = target.name().as_bytes();
+        // Joined first where they fit: hashing them in one go takes half the time of one write after the other.
+        let mut joined = [0; JOINED];
+        let hash = if let Some(joined) = join(head, iss, name, &mut joined) {
+            self.hasher.hash(joined)
+        } else {
+            let mut hasher = self.hasher;
+            hasher.write(&head);
+            hasher.write(iss);
+            hasher.write(name);
+            hasher.finish128()
+        };
+        Digest(hash.as_bytes())
     }
+}
+
+/// The three one behind the other, in `buffer`; none if they do not fit.
+fn join<'a>(head: [u8; 5], iss: &[u8], name: &[u8], buffer: &'a mut [u8; JOINED]) -> Option<&'a [u8]> {
+    let length = head.len().saturating_add(iss.len()).saturating_add(name.len());
+    let joined = buffer.get_mut(..length)?;
+    let (first, rest) = joined.split_first_chunk_mut()?;
+    *first = head;
+    let (before, after) = rest.split_at_mut_checked(iss.len())?;
+    before.copy_from_slice(iss);
+    after.copy_from_slice(name);
+    Some(joined)
 }
 
 /// The number of a kind on disk; never changed.
@@ -119,6 +170,40 @@ mod tests {
             }
         }
         assert_ne!(digest(1, &all[0]), digest(2, &all[0]), "the key counts");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_bytes_one_behind_the_other_however_long() {
+        let key = DigestKey::new([7; 16]);
+        for name in [1, 10, JOINED - 6, JOINED - 5 - 1, JOINED - 5, JOINED - 4, 255] {
+            let target = Target::Token {
+                iss: Issuer::new("i").unwrap(),
+                jti: Jti::new("x".repeat(name)).unwrap(),
+            };
+            let mut hasher = key.hasher;
+            hasher.write(&[1, 0, 0, 0, 1, b'i']);
+            hasher.write("x".repeat(name).as_bytes());
+            assert_eq!(
+                key.digest(target.as_ref()),
+                Digest(hasher.finish128().as_bytes()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let digest = Digest::from_bytes([0x0a; 16]);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        for bad in [
+            "",
+            "0a",
+            &"0".repeat(33),
+            &"g".repeat(32),
+            &format!("+{}", "0".repeat(31)),
+        ] {
+            assert_eq!(bad.parse::<Digest>(), Err(NotADigest), "{bad}");
+        }
     }
 
     #[test]

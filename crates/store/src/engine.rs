@@ -10,6 +10,7 @@
 
 use std::{
     fs::{self, File},
+    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -17,7 +18,7 @@ use std::{
 
 use ostracon_core::{Revocation, UnixTime};
 
-use crate::{digest::Digest, error::StoreError, files, identity::StoreId, row};
+use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
 const DAMAGED: &str = "damaged";
@@ -197,13 +198,41 @@ impl Engine {
             .ok_or_else(|| self.damaged("an index row has a key of another size"))
     }
 
-    /// The digests of all rows of a shard.
-    pub(crate) fn shard(&self, shard: u8) -> Result<Vec<Digest>, StoreError> {
-        let keys = self.run(|| self.rows.scan_prefix([shard]).keys().collect::<sled::Result<Vec<_>>>())?;
-        keys.iter()
+    /// The digests of all rows of a shard, and the kinds of target that they are about.
+    pub(crate) fn shard(&self, shard: u8) -> Result<(Vec<Digest>, Kinds), StoreError> {
+        let mut kinds = Kinds::default();
+        let keys = self.run(|| {
+            let rows = self.rows.scan_prefix([shard]);
+            rows.map(|row| {
+                let (key, row) = row?;
+                // A row that cannot tell may be of any kind: whoever reads it learns that it is damaged (I5).
+                kinds.add_all(row::kind(&row).map_or(Kinds::ALL, Kinds::of));
+                Ok(key)
+            })
+            .collect::<sled::Result<Vec<_>>>()
+        })?;
+        let digests = keys
+            .iter()
             .map(|key| key.as_ref().try_into().map(Digest::from_bytes).ok())
             .collect::<Option<_>>()
-            .ok_or_else(|| self.damaged("a row has a key of another size"))
+            .ok_or_else(|| self.damaged("a row has a key of another size"))?;
+        Ok((digests, kinds))
+    }
+
+    /// Up to `limit` rows behind `after`, in the order of their digests.
+    pub(crate) fn behind(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<(Digest, Revocation)>, StoreError> {
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes().to_vec()));
+        let rows = self.run(|| {
+            let range = (start, Bound::Unbounded::<Vec<u8>>);
+            self.rows.range(range).take(limit).collect::<sled::Result<Vec<_>>>()
+        })?;
+        let damaged = || self.damaged("a row has a key of another size");
+        rows.iter()
+            .map(|(key, row)| {
+                let digest = key.as_ref().try_into().map(Digest::from_bytes).map_err(|_| damaged())?;
+                Ok((digest, self.decode(row)?))
+            })
+            .collect()
     }
 
     /// Up to where the rows hold what the journal has, by the engine's own account.
@@ -276,7 +305,7 @@ pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
 
 /// sled gives up its lock some time after it was dropped, when its last background thread has ended. The directory is
 /// this process's own (`DirLock`), so a lock that is still held is one of those.
-fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+pub(crate) fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     let mut tries = 0..250;
     loop {
         match config.open() {
@@ -300,13 +329,13 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-enum Failure {
+pub(crate) enum Failure {
     Error(sled::Error),
     Panic,
 }
 
 impl Failure {
-    fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         match self {
             Self::Error(error) => error.to_string(),
             Self::Panic => "it panicked".to_owned(),
@@ -322,7 +351,7 @@ impl Failure {
 }
 
 /// Runs `operation`; a panic inside it is a failure of the engine and nothing more.
-fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
+pub(crate) fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
     // Unwind safety: after a panic the engine is never used again (`Engine::run`).
     match catch_unwind(AssertUnwindSafe(operation)) {
         Ok(Ok(value)) => Ok(value),

@@ -251,9 +251,9 @@ impl<'a> Keeper<'a> {
                 .overlay
                 .list_shard(*shard, || prefilter.begin_rebuild(*shard));
             match self.shared.engine.shard(*shard) {
-                Ok(mut held) => {
+                Ok((mut held, kinds)) => {
                     held.extend(waiting);
-                    prefilter.finish_rebuild(*shard, &held);
+                    prefilter.finish_rebuild(*shard, &held, kinds);
                 }
                 Err(error) => {
                     prefilter.abandon_rebuild(*shard);

@@ -37,19 +37,23 @@ mod files;
 mod identity;
 mod journal;
 mod keeper;
+mod kinds;
+mod opening;
 mod options;
 mod overlay;
 mod prefilter;
+mod registry;
 mod row;
 mod shared;
 mod stats;
 
 pub use commit::{Commit, Receipt};
-pub use denylist::{Denylist, Swept};
-pub use digest::Digest;
+pub use denylist::{Denylist, Page, Swept};
+pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
 pub use files::write_new;
 pub use options::{FALSE_POSITIVE_RATES, Options};
+pub use registry::{Registry, Session};
 pub use stats::{PrefilterState, Stats};
 
 #[doc(hidden)]

@@ -5,7 +5,7 @@
 //! second misses nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, RwLock},
 };
 
@@ -81,6 +81,15 @@ impl Overlay {
             .filter(|d| d.shard() == shard)
             .copied()
             .collect()
+    }
+
+    /// The changes to digests behind `after`.
+    pub(crate) fn behind(&self, after: Option<&Digest>) -> BTreeMap<Digest, Change> {
+        let generations = unpoisoned(self.0.read());
+        // The young ones come last: they are what stands.
+        let all = generations.old.iter().chain(&generations.young);
+        let behind = all.filter(|(digest, _)| after.is_none_or(|after| *digest > after));
+        behind.map(|(digest, change)| (*digest, change.clone())).collect()
     }
 
     /// How many changes wait for the engine.

@@ -15,7 +15,13 @@ use std::sync::{
 
 use bloomfilter::Bloom;
 
-use crate::{digest::Digest, shared::unpoisoned};
+use ostracon_core::Kind;
+
+use crate::{
+    digest::Digest,
+    kinds::{Kinds, ListedKinds},
+    shared::unpoisoned,
+};
 
 pub(crate) const SHARDS: usize = 256;
 
@@ -29,6 +35,8 @@ const SEED: [u8; 32] = *b"ostracon shard: one and another.";
 pub(crate) struct Prefilter {
     shards: Vec<RwLock<Shard>>,
     false_positive_rate: f64,
+    /// The kinds of what is listed, once no shard is without a filter.
+    kinds: ListedKinds,
     /// Shards that have no filter yet.
     missing: AtomicUsize,
     /// Whether some shard has become overfull or stale since the keeper last looked.
@@ -37,7 +45,7 @@ pub(crate) struct Prefilter {
 
 #[derive(Default)]
 struct Shard {
-    filter: Option<Bloom<[u8; 16]>>,
+    filter: Option<Bloom<Digest>>,
     capacity: usize,
     inserted: usize,
     /// Of the inserted, those whose entries are gone.
@@ -60,6 +68,7 @@ impl Prefilter {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             false_positive_rate,
+            kinds: ListedKinds::default(),
             missing: AtomicUsize::new(SHARDS),
             due: AtomicBool::new(true),
         }
@@ -67,6 +76,13 @@ impl Prefilter {
 
     fn shard(&self, shard: u8) -> Option<&RwLock<Shard>> {
         self.shards.get(usize::from(shard))
+    }
+
+    /// Whether any target of `kind` may be listed. False is certain, and spares the digest.
+    pub(crate) fn may_contain_any(&self, kind: Kind) -> bool {
+        // I2: what the engine held at the opening is known once every shard was read; Acquire, so that the kinds of the
+        // last one are seen along with it.
+        self.missing.load(Ordering::Acquire) != 0 || self.kinds.contain(kind)
     }
 
     /// Whether `digest` may be listed. False is certain.
@@ -77,17 +93,18 @@ impl Prefilter {
         unpoisoned(shard.read())
             .filter
             .as_ref()
-            .is_none_or(|filter| filter.check(digest.as_bytes()))
+            .is_none_or(|filter| filter.check(digest))
     }
 
-    /// Makes the filter cover `digest`.
-    pub(crate) fn insert(&self, digest: Digest) {
+    /// Makes the filter cover `digest`, of a target of `kind`.
+    pub(crate) fn insert(&self, digest: Digest, kind: Kind) {
+        self.kinds.add(kind);
         let Some(shard) = self.shard(digest.shard()) else {
             return;
         };
         let mut shard = unpoisoned(shard.write());
         if let Some(filter) = &mut shard.filter {
-            filter.set(digest.as_bytes());
+            filter.set(&digest);
         }
         if let Some(aside) = &mut shard.aside {
             aside.push(digest);
@@ -138,20 +155,22 @@ impl Prefilter {
         }
     }
 
-    /// Gives `shard` a new filter of `held` and of what was kept aside since [`Prefilter::begin_rebuild`].
-    pub(crate) fn finish_rebuild(&self, shard: u8, held: &[Digest]) {
+    /// Gives `shard` a new filter of `held`, which are of `kinds`, and of what was kept aside since
+    /// [`Prefilter::begin_rebuild`].
+    pub(crate) fn finish_rebuild(&self, shard: u8, held: &[Digest], kinds: Kinds) {
         let Some(lock) = self.shard(shard) else { return };
+        self.kinds.add_all(kinds);
         let capacity = held.len().saturating_add(held.len() / 2).max(LEAST_CAPACITY);
         let Ok(mut filter) = Bloom::new_for_fp_rate_with_seed(capacity, self.false_positive_rate, &SEED) else {
             return;
         };
         for digest in held {
-            filter.set(digest.as_bytes());
+            filter.set(digest);
         }
         let mut shard = unpoisoned(lock.write());
         let aside = shard.aside.take().unwrap_or_default();
         for digest in &aside {
-            filter.set(digest.as_bytes());
+            filter.set(digest);
         }
         let inserted = held.len().saturating_add(aside.len());
         let old = std::mem::replace(
@@ -168,7 +187,8 @@ impl Prefilter {
             self.look_again();
         }
         if old.filter.is_none() {
-            self.missing.fetch_sub(1, Ordering::Relaxed);
+            // Release: see `Prefilter::may_contain_any`.
+            self.missing.fetch_sub(1, Ordering::Release);
         }
         drop(shard);
     }
@@ -228,18 +248,42 @@ mod tests {
     #[test]
     fn i2_what_is_inserted_around_a_rebuild_is_covered() {
         let prefilter = Prefilter::new(0.001);
-        prefilter.insert(digest(1));
+        prefilter.insert(digest(1), Kind::Token);
         prefilter.begin_rebuild(0);
-        prefilter.insert(digest(2));
-        prefilter.finish_rebuild(0, &[digest(1)]);
-        prefilter.insert(digest(3));
+        prefilter.insert(digest(2), Kind::Token);
+        prefilter.finish_rebuild(0, &[digest(1)], Kinds::default());
+        prefilter.insert(digest(3), Kind::Token);
         assert!((1..=3).all(|n| prefilter.may_contain(&digest(n))));
         assert_eq!(prefilter.missing(), SHARDS - 1);
 
         prefilter.begin_rebuild(0);
-        prefilter.insert(digest(4));
+        prefilter.insert(digest(4), Kind::Token);
         prefilter.abandon_rebuild(0);
         assert!((1..=4).all(|n| prefilter.may_contain(&digest(n))));
+    }
+
+    #[test]
+    fn i2_a_kind_is_ruled_out_only_when_every_shard_was_read_and_none_held_it() {
+        let prefilter = Prefilter::new(0.001);
+        let ruled_out = || {
+            Kind::ALL
+                .into_iter()
+                .filter(|k| !prefilter.may_contain_any(*k))
+                .collect::<Vec<_>>()
+        };
+        let clients = Kinds::of(Kind::Client);
+        for shard in 0..=u8::MAX {
+            assert_eq!(ruled_out(), [], "shard {shard} is missing");
+            let kinds = if shard == u8::MAX { clients } else { Kinds::default() };
+            prefilter.finish_rebuild(shard, &[], kinds);
+        }
+        assert_eq!(
+            ruled_out(),
+            [Kind::Token, Kind::Session, Kind::Subject, Kind::Key, Kind::Issuer]
+        );
+        prefilter.insert(digest(1), Kind::Issuer);
+        prefilter.finish_rebuild(0, &[digest(1)], Kinds::default());
+        assert_eq!(ruled_out(), [Kind::Token, Kind::Session, Kind::Subject, Kind::Key]);
     }
 
     #[test]
@@ -248,15 +292,15 @@ mod tests {
         prefilter.due_shards();
         let held: Vec<_> = (0..1000).map(digest).collect();
         prefilter.begin_rebuild(0);
-        prefilter.finish_rebuild(0, &held);
+        prefilter.finish_rebuild(0, &held, Kinds::default());
         assert!(prefilter.due_shards().is_empty());
-        (1000..1500).for_each(|n| prefilter.insert(digest(n)));
+        (1000..1500).for_each(|n| prefilter.insert(digest(n), Kind::Token));
         assert!(prefilter.due_shards().is_empty(), "at its capacity");
-        prefilter.insert(digest(1500));
+        prefilter.insert(digest(1500), Kind::Token);
         assert!(prefilter.due_shards().contains(&0));
 
         prefilter.begin_rebuild(0);
-        prefilter.finish_rebuild(0, &held);
+        prefilter.finish_rebuild(0, &held, Kinds::default());
         held.iter().take(500).for_each(|d| prefilter.note_gone(d));
         assert!(prefilter.due_shards().is_empty(), "half");
         prefilter.note_gone(&held[500]);
@@ -269,8 +313,8 @@ mod tests {
             let prefilter = Prefilter::new(rate);
             prefilter.begin_rebuild(0);
             // Filled up to its capacity, where it is at its worst.
-            prefilter.finish_rebuild(0, &(0..20_000).map(digest).collect::<Vec<_>>());
-            (20_000..30_000).for_each(|n| prefilter.insert(digest(n)));
+            prefilter.finish_rebuild(0, &(0..20_000).map(digest).collect::<Vec<_>>(), Kinds::default());
+            (20_000..30_000).for_each(|n| prefilter.insert(digest(n), Kind::Token));
             let wrong = (30_000..130_000).filter(|n| prefilter.may_contain(&digest(*n))).count();
             #[expect(clippy::as_conversions, clippy::cast_precision_loss)]
             let measured = wrong as f64 / 100_000.0;

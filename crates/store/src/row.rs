@@ -5,7 +5,7 @@
 
 use bincode::{Decode, Encode, config};
 use ostracon_core::{
-    ClientId, Issuer, Jti, KeyId, Note, Reason, Revocation, SessionId, Subject, Target, TextError, UnixTime,
+    ClientId, Issuer, Jti, KeyId, Kind, Note, Reason, Revocation, SessionId, Subject, Target, TextError, UnixTime,
 };
 
 use crate::digest::kind_byte;
@@ -65,8 +65,8 @@ pub(crate) fn encode(revocation: &Revocation) -> Result<Vec<u8>, RowError> {
     Ok(bytes)
 }
 
-/// Reads a row back.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Revocation, RowError> {
+/// What a row says behind its format, once its checksum is known to fit.
+fn body(bytes: &[u8]) -> Result<&[u8], RowError> {
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(RowError::Checksum)?;
     if crc32fast::hash(body).to_be_bytes() != *crc {
         return Err(RowError::Checksum);
@@ -75,6 +75,19 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Revocation, RowError> {
     if format != FORMAT {
         return Err(RowError::Format(format));
     }
+    Ok(body)
+}
+
+/// The kind of target that a row is about.
+pub(crate) fn kind(bytes: &[u8]) -> Result<Kind, RowError> {
+    let stored = body(bytes)?.first();
+    let kind = Kind::ALL.into_iter().find(|kind| Some(&kind_byte(*kind)) == stored);
+    kind.ok_or(RowError::Content)
+}
+
+/// Reads a row back.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Revocation, RowError> {
+    let body = body(bytes)?;
     let (stored, read): (Stored, usize) = bincode::decode_from_slice(body, layout()).map_err(|_| RowError::Content)?;
     if read != body.len() {
         return Err(RowError::Content);

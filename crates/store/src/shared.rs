@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use ostracon_core::{Revocation, UnixTime};
+use ostracon_core::{Revocation, TargetRef, UnixTime};
 
 use crate::{
     committer::Queue,
@@ -71,18 +71,29 @@ impl Shared {
         }
     }
 
-    /// Whether `digest` is certainly not listed, known from memory alone.
-    pub(crate) fn surely_absent(&self, digest: &Digest) -> bool {
-        self.prefilter
-            .as_ref()
-            .is_some_and(|prefilter| !prefilter.may_contain(digest))
+    /// The digest of `target` unless it is certainly not listed, known from memory alone.
+    pub(crate) fn perhaps_listed(&self, target: TargetRef<'_>) -> Option<Digest> {
+        let Some(prefilter) = &self.prefilter else {
+            return Some(self.key.digest(target));
+        };
+        if !prefilter.may_contain_any(target.kind()) {
+            return None;
+        }
+        let digest = self.key.digest(target);
+        prefilter.may_contain(&digest).then_some(digest)
     }
 
     /// The entry of `digest`, expired or not.
     pub(crate) fn entry(&self, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
-        if self.surely_absent(digest) {
+        let absent = |prefilter: &Prefilter| !prefilter.may_contain(digest);
+        if self.prefilter.as_ref().is_some_and(absent) {
             return Ok(None);
         }
+        self.look_up(digest)
+    }
+
+    /// The entry of `digest`, expired or not, past the prefilter.
+    pub(crate) fn look_up(&self, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
         // The overlay first: an entry moves from there to the engine, never back.
         let entry = match self.overlay.get(digest) {
@@ -101,8 +112,8 @@ impl Shared {
             if let Some(prefilter) = &self.prefilter {
                 changes
                     .iter()
-                    .filter(|(_, change)| change.is_some())
-                    .for_each(|(digest, _)| prefilter.insert(*digest));
+                    .filter_map(|(digest, change)| Some((digest, change.as_ref()?.target().as_ref())))
+                    .for_each(|(digest, target)| prefilter.insert(*digest, target.kind()));
             }
         });
     }

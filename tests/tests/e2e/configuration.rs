@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use ostracon_tests::{Home, binary, es256_pem, rs256_pem};
+use ostracon_tests::{Home, binary, es256_pem, hs256_secret, rs256_pem};
 
 #[test]
 fn two_servers_on_one_directory_do_not_start() {
@@ -96,8 +96,7 @@ fn keys_of_all_four_algorithms_sign_and_verify() {
     };
     write("es.pem", es256_pem().as_bytes());
     write("rs.pem", rs256_pem().as_bytes());
-    let secret: Vec<u8> = (0..32_u8).map(|n| n.wrapping_mul(73).wrapping_add(41)).collect();
-    write("hs.secret", &secret);
+    write("hs.secret", &hs256_secret());
     let entries = [
         ("es", "ES256", "private_key_file = \"es.pem\""),
         ("rs", "RS256", "private_key_file = \"rs.pem\""),

@@ -1,7 +1,7 @@
 //! Logging out: by bearer and by cookie, in each scope, and by those who may not.
 
 use ostracon_core::TokenType;
-use ostracon_tests::{Answer, Home, Login, Server, forged, signed};
+use ostracon_tests::{Answer, Home, Login, Server, forged, now, signed};
 use serde_json::json;
 
 fn with_cookies(server: &Server, login: &Login) -> ostracon_tests::Ask {
@@ -288,8 +288,4 @@ fn what_is_asked_for_must_be_clear() {
         ["subject"],
         "as good as a form"
     );
-}
-
-fn now() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }

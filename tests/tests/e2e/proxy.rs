@@ -22,6 +22,7 @@ with_each_proxy!(
     a81_a82_what_clients_say_of_themselves_does_not,
     a_logout_counts_at_once,
     a_missing_scope_is_a_403,
+    a82_the_path_that_rules_go_by_is_the_real_one,
     p130_without_an_answer_nothing_passes,
     p130_i5_a_failing_store_lets_nobody_in_who_may_be_out,
 );
@@ -249,6 +250,33 @@ fn a_missing_scope_is_a_403(start: Start) {
         scene.identity(&scene.ask().bearer(&admin).get("/admin/"))["scope"],
         "read admin"
     );
+}
+
+/// Ostracon takes the path from the proxy: a client that could name another would choose a laxer rule.
+fn a82_the_path_that_rules_go_by_is_the_real_one(start: Start) {
+    let home = Home::new();
+    home.configure(|text| text + "[[rules]]\npath = \"/public\"\ntier = \"low\"\n");
+    let trusted = [("OSTRACON_LISTEN__TRUSTED_PROXIES", "[\"127.0.0.1\"]")];
+    let scene = Scene::of(start, home, |home| home.start_with(&trusted));
+    let token = scene.server.log_in("u").access;
+    let client = scene.ask().bearer(&token);
+    assert_eq!(client.post("/logout").status, 200);
+    assert_eq!(
+        (client.get("/public/a?b").status, client.get("/account").status),
+        (200, 401)
+    );
+    let claimed = client.with("X-Forwarded-Uri", "/public/a");
+    assert_eq!(claimed.get("/account").status, 401);
+    assert_eq!(claimed.with("X-Forwarded-Uri", "/public/b").get("/account").status, 401);
+    let host = client.address();
+    for connection in ["close", "close, X-Forwarded-Uri"] {
+        let request = format!(
+            "GET /account HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\nAuthorization: Bearer {token}\r\n\
+             X-Forwarded-Uri: /public/a\r\nX_Forwarded_Uri: /public/a\r\n\r\n"
+        );
+        let answer = raw(host, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
 }
 
 fn p130_without_an_answer_nothing_passes(start: Start) {

@@ -57,6 +57,29 @@ fn i10_a74_parallel_refreshes_agree_on_one_successor() {
     }
 }
 
+/// A rotated token that is revoked for itself has no grace any more.
+#[test]
+fn a_rotated_token_that_is_then_revoked_is_not_answered_again() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    let successor = Login::read(&server.refresh(&login.refresh));
+    let payload = login.refresh.split('.').nth(1).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&ostracon_tests::decoded(payload)).unwrap();
+    let body =
+        json!({"target": {"kind": "token", "jti": claims["jti"]}, "exp": claims["exp"], "reason": "compromised"});
+    assert_eq!(
+        server.admin.post_json("/v1/revocations", &body).status,
+        201,
+        "more than what stood"
+    );
+    assert_eq!(
+        server.refresh(&login.refresh).problem(),
+        (401, "session_revoked".into())
+    );
+    assert!(server.passes(&successor.access), "one token was named, and one is gone");
+}
+
 /// The same successor also after a crash in between.
 #[test]
 fn a_retry_in_the_grace_is_answered_alike_also_after_a_kill() {

@@ -73,7 +73,7 @@ fn the_stricter_of_two_stands() {
     let login = server.log_in("u");
     assert!(server.passes(&login.access), "issued later than all of them");
     // A cut-off in the future denies at once, and what is issued until then.
-    let ahead = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 1000;
+    let ahead = ostracon_tests::now() + 1000;
     assert_eq!(revoke(&server, &body(ahead)).0, 201);
     assert!(!server.passes(&login.access));
     let again = server.admin.post_json("/v1/sessions", &json!({"sub": "u"}));
@@ -129,6 +129,10 @@ fn what_cannot_be_is_refused_with_its_member() {
         (
             json!({"target": {"kind": "token", "jti": "j"}, "exp": 1_790_000_000_000_u64}),
             "exp",
+        ),
+        (
+            json!({"target": {"kind": "token", "jti": "j"}, "exp": 1_700_000_000}),
+            "has ended",
         ),
         (
             json!({"target": {"kind": "subject", "sub": "u"}, "exp": 1_790_000_000}),
@@ -233,4 +237,60 @@ fn clients_are_told_apart_and_kept_to_their_roles() {
         401
     );
     assert!(server.passes(&token), "nothing was revoked by any of it");
+}
+
+#[test]
+fn p123_live_sessions_are_listed_and_ended_one_by_one() {
+    let home = Home::new();
+    let server = home.start();
+    let listed = |server: &Server, sub: &str| -> Vec<String> {
+        let answer = server.admin.get(&format!("/v1/sessions?sub={sub}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let json = answer.json();
+        let sids = json["sessions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s["sid"].as_str().unwrap().to_owned());
+        sids.collect()
+    };
+    let phone = server.log_in_with(&json!({"sub": "user 42", "client_id": "web", "device": "Firefox on a phone"}));
+    let desk = server.log_in_with(&json!({"sub": "user 42"}));
+    server.log_in("user-7");
+    ostracon_tests::wait_for("both to be listed", || listed(&server, "user+42").len() == 2);
+    let all = server.admin.get("/v1/sessions?sub=user+42").json();
+    let first = all["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["sid"] == phone.sid.as_str())
+        .unwrap();
+    assert_eq!(
+        (&first["device"], &first["client_id"], &first["sub"]),
+        (&json!("Firefox on a phone"), &json!("web"), &json!("user 42"))
+    );
+    assert_eq!(first["created_at"], first["refreshed_at"]);
+    assert!(first["expires_at"].as_u64() > first["created_at"].as_u64());
+
+    let end = |sid: &str| {
+        server.admin.send(
+            &ureq::http::Method::DELETE,
+            &format!("/v1/sessions/{sid}"),
+            "",
+            Vec::new(),
+        )
+    };
+    let ended = end(&phone.sid);
+    assert_eq!((ended.status, &ended.json()["target"]["sid"]), (201, &json!(phone.sid)));
+    assert_eq!(end(&phone.sid).status, 200, "it was so already");
+    assert_eq!(listed(&server, "user+42"), [desk.sid.as_str()]);
+    assert!(!server.passes(&phone.access) && server.passes(&desk.access));
+    assert_eq!(server.admin.get("/v1/sessions").problem().0, 400);
+    assert_eq!(server.admin.get("/v1/sessions?sub=u&limit=0").problem().0, 400);
+    server.terminate();
+    assert!(server.ended().0.success());
+    let server = home.start();
+    assert_eq!(listed(&server, "user+42"), [desk.sid.as_str()], "after a restart, too");
+    server.public.bearer(&desk.access).post("/logout?scope=everywhere");
+    assert!(listed(&server, "user+42").is_empty());
 }

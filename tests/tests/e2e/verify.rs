@@ -89,7 +89,7 @@ fn p032_p039_time_issuer_and_type_are_checked() {
     let home = Home::new();
     let server = home.start();
     let key = home.key();
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let now = ostracon_tests::now();
     let token = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut claims = json!({"iss":"https://auth.example","sub":"u","jti":"j","aud":"app","client_id":"c",
             "iat":now,"exp":now + 60});
@@ -174,5 +174,52 @@ fn each_listener_serves_its_own_and_says_what_it_is_not() {
         "not for the public"
     );
     assert_eq!(server.admin.get("/auth/verify").problem().0, 404);
-    assert_eq!(server.admin.get("/v1/sessions").problem().0, 405);
+    assert_eq!(server.admin.get("/v1/explain").problem().0, 405);
+}
+
+/// Rules say what is at stake; the path is taken from a proxy that is trusted and from nobody else.
+#[test]
+fn rules_choose_the_tier_by_audience_scope_and_path() {
+    let home = Home::new();
+    home.configure(|text| {
+        text + "[[rules]]\naudience = \"news\"\ntier = \"low\"\n\n[[rules]]\npath = \"/public\"\ntier = \"low\"\n\n\
+                [[rules]]\nscope = \"admin\"\ntier = \"high\"\n"
+    });
+    let server = home.start_with(&[("OSTRACON_LISTEN__TRUSTED_PROXIES", "[\"127.0.0.1\"]")]);
+    let log_out = |body: serde_json::Value| {
+        let login = server.log_in_with(&body);
+        assert_eq!(
+            server.public.bearer(&login.access).post("/logout").revoked(),
+            ["session"]
+        );
+        server.public.bearer(&login.access)
+    };
+    let reader = log_out(json!({"sub": "u", "scope": "read"}));
+    let at = |path: &str| reader.with("X-Forwarded-Uri", path).get("/auth/verify").status;
+    assert_eq!(
+        (at("/public/a?x=1"), at("/account"), at("/public/../account")),
+        (200, 401, 401)
+    );
+    assert_eq!(reader.get("/auth/verify").status, 401, "no path is no reason to be lax");
+    assert_eq!(
+        reader
+            .with("X-Forwarded-Uri", "/public")
+            .get("/auth/verify?tier=high")
+            .status,
+        401
+    );
+    let admin = log_out(json!({"sub": "u", "scope": "admin"}));
+    assert_eq!(
+        admin.with("X-Forwarded-Uri", "/public").get("/auth/verify").status,
+        401,
+        "the strictest rule stands"
+    );
+    drop(server);
+    let server = home.start();
+    let reader = ostracon_tests::Ask::bearer(&server.public, reader.token());
+    assert_eq!(
+        reader.with("X-Forwarded-Uri", "/public").get("/auth/verify").status,
+        401,
+        "nobody is trusted"
+    );
 }

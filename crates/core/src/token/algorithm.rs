@@ -72,6 +72,10 @@ impl Algorithm {
         }
     }
 
+    pub(super) fn is_rsa(self) -> bool {
+        self.engine().family() == jsonwebtoken::AlgorithmFamily::Rsa
+    }
+
     pub(super) fn engine(self) -> jsonwebtoken::Algorithm {
         use jsonwebtoken::Algorithm as Engine;
         match self {
@@ -91,15 +95,24 @@ impl Algorithm {
     }
 }
 
+/// A name that is none of an [`Algorithm`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not an algorithm that is known here")]
+#[non_exhaustive]
+pub struct UnknownAlgorithm;
+
 impl FromStr for Algorithm {
-    type Err = ();
+    type Err = UnknownAlgorithm;
 
     /// Case counts (RFC 7515 §4.1.1).
-    fn from_str(name: &str) -> Result<Self, ()> {
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
         if name == "Ed25519" {
             return Ok(Self::EdDSA);
         }
-        Self::ALL.into_iter().find(|a| a.as_str() == name).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|a| a.as_str() == name)
+            .ok_or(UnknownAlgorithm)
     }
 }
 
@@ -120,7 +133,7 @@ mod tests {
         for bad in [
             "none", "None", "NONE", "nOnE", "hs256", "ES512", "", "HS256 ", "A128GCM",
         ] {
-            assert_eq!(bad.parse::<Algorithm>(), Err(()), "{bad}");
+            assert_eq!(bad.parse::<Algorithm>(), Err(UnknownAlgorithm), "{bad}");
         }
     }
 }

@@ -1,9 +1,19 @@
 //! Signing and verifying (feature `jwt`): the signature check is `jsonwebtoken`'s, everything around it is ours.
 
 mod algorithm;
-mod key;
+mod der;
+mod error;
+mod issuer;
+mod jwk;
 mod keyring;
+mod public;
+mod signing;
+mod strength;
+mod verifying;
 
-pub use algorithm::Algorithm;
-pub use key::{KeyError, SigningKey, VerifyingKey};
-pub use keyring::{IssuerKeys, Keyring, VerifiedToken};
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use error::KeyError;
+pub use issuer::{IssuerKeys, Skipped};
+pub use keyring::{Keyring, VerifiedToken};
+pub use signing::SigningKey;
+pub use verifying::VerifyingKey;

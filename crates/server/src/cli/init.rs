@@ -40,6 +40,9 @@ pub(super) struct Arguments {
     /// Where operators and trusted backends are answered
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     admin: SocketAddr,
+    /// Let the client lift revocations, too (role admin)
+    #[arg(long = "admin-role")]
+    lifts: bool,
 }
 
 impl Arguments {
@@ -50,6 +53,7 @@ impl Arguments {
             issuer: format!("http://{public}"),
             audience: "app".into(),
             client: "dev".into(),
+            lifts: true,
             public,
             admin,
         }
@@ -121,7 +125,7 @@ private_key_file = {key_file}
 [[clients]]
 id = {client}
 secret_sha256 = "{secret_sha256}"
-roles = ["issue", "revoke", "introspect", "read"]
+roles = {roles}
 
 [cookies]
 access = "__Host-USER_SESSION"
@@ -134,6 +138,18 @@ prefilter = true
 false_positive_rate = 0.001
 cache = "64 MiB"
 sweep_every = "1m"
+
+# What is at stake, by audience, scope or path: low (signature and expiry alone, for short-lived tokens), standard (the
+# denylist is asked) or high. The path is X-Forwarded-Uri of a proxy in listen.trusted_proxies = ["127.0.0.1"].
+# [[rules]]
+# path = "/payments"
+# tier = "high"
+
+[limits]
+connections = 10000
+header_timeout = "1m"
+request_timeout = "30s"
+failures_per_minute = 30   # failed client logins, by client and by address
 "#,
         public = arguments.public,
         admin = arguments.admin,
@@ -142,6 +158,11 @@ sweep_every = "1m"
         kid = quoted(kid),
         key_file = quoted(&key_file.display().to_string()),
         client = quoted(&arguments.client),
+        roles = if arguments.lifts {
+            r#"["issue", "revoke", "introspect", "read", "admin"]"#
+        } else {
+            r#"["issue", "revoke", "introspect", "read"]"#
+        },
     )
 }
 

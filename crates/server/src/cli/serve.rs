@@ -3,11 +3,8 @@
 use std::{future::Future, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use ostracon_server::{App, Clock, Config};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use ostracon_server::{Address, App, Clock, Config, Listener};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     DEFAULT_DIR, Usage, config_in,
@@ -36,7 +33,7 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let addresses = (config.public, config.admin);
+    let addresses = (config.public.clone(), config.admin.clone());
     let sweep_every = config.sweep_every;
     let client = config.clients.first().map(|client| client.id().to_owned());
     let app = App::open(config, Clock::system())?;
@@ -44,15 +41,11 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     runtime.block_on(async {
         // Signals are listened for before anyone is told that the server is there.
         let shutdown = told_to_end()?;
-        let public = listen("listen.public", addresses.0).await?;
-        let admin = listen("listen.admin", addresses.1).await?;
-        let at = (public.local_addr()?, admin.local_addr()?);
-        announce(
-            at,
-            &path,
-            made.as_ref().filter(|_| arguments.dev),
-            client.as_deref().filter(|_| arguments.dev),
-        );
+        let public = listen("listen.public", &addresses.0).await?;
+        let admin = listen("listen.admin", &addresses.1).await?;
+        let at = (public.url()?, admin.url()?);
+        let client = client.as_deref().filter(|_| arguments.dev);
+        announce((&at.0, &at.1), &path, made.as_ref(), client);
         ostracon_server::run(Arc::clone(&app), public, admin, sweep_every, shutdown).await
     })
 }
@@ -77,9 +70,9 @@ fn configuration(arguments: &Arguments) -> anyhow::Result<(PathBuf, Option<Made>
     }
 }
 
-async fn listen(member: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+async fn listen(member: &str, address: &Address) -> anyhow::Result<Listener> {
     let told = || format!("cannot listen on {address}; {member} names another address");
-    TcpListener::bind(address).await.with_context(told)
+    Listener::bind(address).await.with_context(told)
 }
 
 /// Ready once the process is asked to end: by SIGTERM, or by SIGINT (Ctrl-C).
@@ -93,16 +86,11 @@ fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn announce(
-    (public, admin): (std::net::SocketAddr, std::net::SocketAddr),
-    config: &std::path::Path,
-    made: Option<&Made>,
-    client: Option<&str>,
-) {
+fn announce((public, admin): (&str, &str), config: &std::path::Path, made: Option<&Made>, client: Option<&str>) {
     println!("ostracon {}", env!("CARGO_PKG_VERSION"));
     println!("config  {}", config.display());
-    println!("public  http://{public}");
-    println!("admin   http://{admin}");
+    println!("public  {public}");
+    println!("admin   {admin}");
     let Some(client) = client else { return };
     let secret = made.map(|made| made.secret.as_str());
     match secret {
@@ -116,12 +104,12 @@ fn announce(
 }
 
 /// The main job in four lines to copy.
-fn curl_lines(public: std::net::SocketAddr, admin: std::net::SocketAddr, client: &str, secret: Option<&str>) -> String {
+fn curl_lines(public: &str, admin: &str, client: &str, secret: Option<&str>) -> String {
     let secret = secret.unwrap_or("$SECRET");
     let log_in = format!(
-        r#"TOKEN=$(curl -s -u "{client}:{secret}" -H 'Content-Type: application/json' -d '{{"sub":"user-42"}}' http://{admin}/v1/sessions | grep -o '"access_token":"[^"]*' | cut -d'"' -f4)"#
+        r#"TOKEN=$(curl -s -u "{client}:{secret}" -H 'Content-Type: application/json' -d '{{"sub":"user-42"}}' {admin}/v1/sessions | grep -o '"access_token":"[^"]*' | cut -d'"' -f4)"#
     );
-    let verify = format!(r#"curl -i -H "Authorization: Bearer $TOKEN" http://{public}/auth/verify"#);
-    let log_out = format!(r#"curl -i -X POST -H "Authorization: Bearer $TOKEN" http://{public}/auth/logout"#);
+    let verify = format!(r#"curl -i -H "Authorization: Bearer $TOKEN" {public}/auth/verify"#);
+    let log_out = format!(r#"curl -i -X POST -H "Authorization: Bearer $TOKEN" {public}/auth/logout"#);
     format!("# log in, verify, log out, verify again\n{log_in}\n{verify}\n{log_out}\n{verify}")
 }

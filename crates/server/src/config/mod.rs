@@ -6,21 +6,24 @@ mod raw;
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::IpAddr,
     ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Policy, SigningKey};
+use ostracon_core::{Issuer, Policy, SigningKey, TierRule};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options};
+use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
 use self::raw::{Raw, Span};
 use crate::{
     client::Client,
     cookies::{CookieName, CookieSettings, Origin},
+    limits::Limits,
+    listen::Address,
 };
 
 /// A configuration that can be used: every value is in its range, every key was read.
@@ -29,11 +32,15 @@ pub struct Config {
     /// Where the denylist is.
     pub data_dir: PathBuf,
     /// Where browsers, applications and proxies are answered.
-    pub public: SocketAddr,
+    pub public: Address,
     /// Where operators and trusted backends are answered.
-    pub admin: SocketAddr,
+    pub admin: Address,
+    /// The proxies whose word for the path of a request is taken.
+    pub trusted_proxies: Vec<IpAddr>,
     /// What is issued, and what is accepted.
     pub tokens: Tokens,
+    /// What is at stake, by audience, scope or path.
+    pub rules: Vec<TierRule>,
     /// The issuer's own keys; the first signs, all verify.
     pub keys: Vec<SigningKey>,
     /// Who may call what.
@@ -44,6 +51,8 @@ pub struct Config {
     pub denylist: Options,
     /// How often what has expired is swept away.
     pub sweep_every: Duration,
+    /// What one caller may take.
+    pub limits: Limits,
     /// The least important level that is logged.
     pub log_level: tracing::Level,
 }
@@ -107,7 +116,8 @@ impl Config {
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
         let public = address("listen.public", &raw.listen.public)?;
         let admin = address("listen.admin", &raw.listen.admin)?;
-        if public == admin && public.port() != 0 {
+        let any_port = matches!(public, Address::Tcp(address) if address.port() == 0);
+        if public == admin && !any_port {
             return Err(ConfigError::value(
                 "listen.admin",
                 admin,
@@ -134,7 +144,9 @@ impl Config {
             data_dir: base.join(raw.data_dir),
             public,
             admin,
+            trusted_proxies: raw.listen.trusted_proxies,
             tokens: tokens(raw.tokens)?,
+            rules: raw.rules,
             keys: keys(raw.keys, base)?,
             clients: clients(raw.clients)?,
             cookies: cookies(&raw.cookies)?,
@@ -149,6 +161,7 @@ impl Config {
                 denylist.sweep_every,
                 Duration::from_secs(1)..=DAY,
             )?,
+            limits: limits(&raw.limits)?,
             log_level: raw.log.level.parse().map_err(|_| {
                 ConfigError::value(
                     "log.level",
@@ -179,10 +192,26 @@ impl Config {
     }
 }
 
-fn address(at: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-    let allowed = "an IP address and a port such as 127.0.0.1:8080 is";
+fn address(at: &str, text: &str) -> Result<Address, ConfigError> {
     text.parse()
-        .map_err(|_| ConfigError::value(at, format_args!("{text:?}"), allowed))
+        .map_err(|allowed| ConfigError::value(at, format_args!("{text:?}"), allowed))
+}
+
+fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
+    if !(1..=1_000_000).contains(&raw.connections) {
+        return Err(ConfigError::value(
+            "limits.connections",
+            raw.connections,
+            "1 to 1000000 is",
+        ));
+    }
+    let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
+    Ok(Limits {
+        connections: raw.connections,
+        header_timeout: within("limits.header_timeout", raw.header_timeout, patience())?,
+        request_timeout: within("limits.request_timeout", raw.request_timeout, patience())?,
+        failures_per_minute: raw.failures_per_minute,
+    })
 }
 
 fn within(at: &str, span: Span, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {
@@ -205,16 +234,14 @@ fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {
     }
     let second = Duration::from_secs(1);
     let session_ttl = within("tokens.session_ttl", raw.session_ttl, second..=LONGEST_SESSION)?;
-    let refresh_ttl = within("tokens.refresh_ttl", raw.refresh_ttl, second..=session_ttl)?;
+    // RFC 6750 §5.3: short-lived, an hour or less.
+    let shortest = session_ttl.min(Duration::from_hours(1));
+    let access_ttl = within("tokens.access_ttl", raw.access_ttl, second..=shortest)?;
+    let refresh_ttl = within("tokens.refresh_ttl", raw.refresh_ttl, access_ttl..=session_ttl)?;
     Ok(Tokens {
         issuer: raw.issuer,
         audience: audience.into(),
-        // RFC 6750 §5.3: short-lived, an hour or less.
-        access_ttl: within(
-            "tokens.access_ttl",
-            raw.access_ttl,
-            second..=session_ttl.min(Duration::from_hours(1)),
-        )?,
+        access_ttl,
         refresh_ttl,
         session_ttl,
         refresh_grace: within(
@@ -264,7 +291,7 @@ fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<SigningKey>, ConfigError>
 }
 
 /// The bytes of a file that nobody but its owner can read.
-fn read_private(path: &Path) -> Result<Vec<u8>, String> {
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let told = |e: std::io::Error| e.to_string();
     let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -272,7 +299,7 @@ fn read_private(path: &Path) -> Result<Vec<u8>, String> {
             "others can read or write it (mode {mode:04o}); run `chmod 600` on it"
         ));
     }
-    fs::read(path).map_err(told)
+    fs::read(path).map(Zeroizing::new).map_err(told)
 }
 
 fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError> {

@@ -1,9 +1,9 @@
 //! The configuration as it is written: names and types, nothing compared with anything else yet.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use ostracon_core::{Algorithm, Issuer, KeyId};
+use ostracon_core::{Algorithm, Issuer, KeyId, TierRule};
 use serde::Deserialize;
 
 use crate::{client::Role, cookies::SameSite};
@@ -24,6 +24,10 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) denylist: Denylist,
     #[serde(default)]
+    pub(super) rules: Vec<TierRule>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
     pub(super) log: Log,
 }
 
@@ -32,6 +36,7 @@ pub(super) struct Raw {
 pub(super) struct Listen {
     pub(super) public: String,
     pub(super) admin: String,
+    pub(super) trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for Listen {
@@ -39,6 +44,7 @@ impl Default for Listen {
         Self {
             public: "127.0.0.1:8080".into(),
             admin: "127.0.0.1:8081".into(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -115,6 +121,26 @@ impl Default for Denylist {
             false_positive_rate: 0.001,
             cache: ByteSize::mib(64),
             sweep_every: Span::mins::<1>(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) connections: usize,
+    pub(super) header_timeout: Span,
+    pub(super) request_timeout: Span,
+    pub(super) failures_per_minute: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_timeout: Span::mins::<1>(),
+            request_timeout: Span::secs::<30>(),
+            failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }
 }

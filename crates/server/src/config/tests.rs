@@ -97,7 +97,7 @@ fn what_cannot_be_is_refused_with_path_value_and_what_is_allowed() {
         (
             "[tokens]",
             "[tokens]\nrefresh_ttl = \"31d\"",
-            ["tokens.refresh_ttl", "month", "1s to 30days"],
+            ["tokens.refresh_ttl", "month", "10m to 30days"],
         ),
         (
             "issuer = \"https://auth.example\"",
@@ -136,6 +136,10 @@ fn what_cannot_be_is_refused_with_path_value_and_what_is_allowed() {
             assert!(error.contains(part), "{to:?}: {part:?} is not in {error:?}");
         }
     }
+}
+
+#[test]
+fn so_is_what_contradicts_itself_or_is_no_configuration() {
     for (more, expected) in [
         (
             "[denylist]\nfalse_positive_rate = 0.5",
@@ -152,6 +156,11 @@ fn what_cannot_be_is_refused_with_path_value_and_what_is_allowed() {
             "[cookies]\nallowed_origins = [\"https://a.example/\"]",
             "cookies.allowed_origins[0]",
         ),
+        ("[[rules]]\npath = \"admin\"\ntier = \"high\"", "rules[0]"),
+        ("[[rules]]\ntier = \"high\"", "one of audience, scope and path"),
+        ("[limits]\nconnections = 0", "limits.connections: 0 is not possible"),
+        ("[limits]\nheader_timeout = \"0s\"", "limits.header_timeout"),
+        ("[limits]\nfailures_per_minute = 0", "limits.failures_per_minute"),
         ("[log]\nlevel = \"loud\"", "log.level: \"loud\" is not possible"),
         (
             "[[keys]]\nkid = \"k\"\nalg = \"HS256\"\nsecret_file = \"k.secret\"",

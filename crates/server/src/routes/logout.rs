@@ -90,7 +90,7 @@ fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem
 fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Revocation> {
     let claims = token.claims();
     let iss = claims.iss();
-    let itself = claims.jti().map(|jti| TargetRef::Token { iss, jti });
+    let itself = claims.token_id().map(|jti| TargetRef::Token { iss, jti });
     let target = match scope {
         LogoutScope::Token => None,
         LogoutScope::Session => claims.sid().map(|sid| TargetRef::Session { iss, sid }),

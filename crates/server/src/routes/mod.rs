@@ -1,7 +1,9 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
+mod explain;
 mod health;
 mod jwks;
+mod listing;
 mod logout;
 mod oauth;
 mod refresh;
@@ -13,11 +15,11 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderValue, header},
-    middleware,
+    middleware::{self, Next},
     response::Response,
-    routing::{any, get, post},
+    routing::{any, delete, get, post},
 };
 
 use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem};
@@ -41,8 +43,11 @@ pub fn public(app: Arc<App>) -> Router {
 pub fn admin(app: Arc<App>) -> Router {
     finish(
         Router::new()
-            .route("/v1/sessions", post(sessions::create))
-            .route("/v1/revocations", post(revocations::create)),
+            .route("/v1/sessions", post(sessions::create).get(sessions::list))
+            .route("/v1/sessions/{sid}", delete(sessions::end))
+            .route("/v1/revocations", post(revocations::create).get(listing::list))
+            .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
+            .route("/v1/explain", post(explain::explain)),
         app,
     )
 }
@@ -54,6 +59,7 @@ fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), in_time))
         .layer(middleware::map_response(protect))
         .with_state(app)
 }
@@ -66,4 +72,10 @@ async fn protect(mut response: Response) -> Response {
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// A request that takes too long is given up; what it has submitted to the denylist is written all the same.
+async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let answered = tokio::time::timeout(app.limits.request_timeout, next.run(request)).await;
+    answered.map_err(|_| Problem::request_timeout())
 }

@@ -19,7 +19,7 @@ use crate::{
     answer::Json,
     app::{App, Denial},
     body::{Form, Parameters},
-    client::{Client, Role, authorize},
+    client::{Caller, Client, Role},
     problem::{OauthProblem, Problem},
     rotation::Wish,
     session::Pair,
@@ -38,18 +38,18 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// A call of a client: who it is, before what it asks is read, then the form.
 async fn called(app: &App, request: Request, role: Option<Role>) -> Result<(&Client, Parameters), Problem> {
-    let headers = request.headers().clone();
+    let caller = Caller::of(&request);
     let form = Form::from_request(request, &()).await;
     // Two ways of authentication at once (RFC 6749 §2.3); a secret in the body alone is not offered, and is no client.
     let in_body = form
         .as_ref()
         .is_ok_and(|Form(form)| form.value("client_secret").is_some());
-    if in_body && headers.contains_key(axum::http::header::AUTHORIZATION) {
+    if in_body && caller.headers().contains_key(axum::http::header::AUTHORIZATION) {
         return Err(Problem::request_invalid(
             "the client authenticates in more than one way",
         ));
     }
-    let client = authorize(&app.clients, &headers, role)?;
+    let client = caller.authorize(&app.clients, &app.failures, role)?;
     let Form(form) = form?;
     if form.value("client_id").is_some_and(|id| id != client.id()) {
         return Err(Problem::request_invalid(
@@ -89,7 +89,7 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
     }
     let iss = claims.iss();
     let session = claims.sid().map(|sid| TargetRef::Session { iss, sid });
-    let itself = claims.jti().map(|jti| TargetRef::Token { iss, jti });
+    let itself = claims.token_id().map(|jti| TargetRef::Token { iss, jti });
     let target = match token.typ() {
         // P68: the access tokens of the same grant go with it.
         TokenType::Refresh => session.or(itself),

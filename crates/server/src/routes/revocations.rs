@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ostracon_core::{Demand, Note, Reason, Revocation, Target, TargetRef, TokenType, UnixTime};
-use ostracon_store::Receipt;
+use ostracon_store::{Digest, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ use crate::{
     answer::Json,
     app::{App, Denial},
     body,
-    client::{Role, authorize},
+    client::{Caller, Role},
     problem::Problem,
 };
 
@@ -38,7 +38,7 @@ struct Body {
 
 /// What stands, as it is answered.
 #[derive(Serialize)]
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     id: String,
     target: &'a Target,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,26 +52,34 @@ struct Answer<'a> {
 }
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    authorize(&app.clients, request.headers(), Some(Role::Revoke))?;
-    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
-    let (receipt, changed) = match asked(&app, body).await? {
-        Asked::New(revocation) => {
-            let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();
-            let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
-            let changed = receipt.changed;
-            (receipt, changed)
-        }
-        Asked::Stands(receipt) => (receipt, false),
-    };
-    tracing::info!(id = %receipt.id, kind = %receipt.revocation.target().as_ref().kind(), changed, "revoked by a client");
-    let status = if changed { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(answer(&receipt))).into_response())
+    let caller = Caller::of(&request);
+    // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
+    let body = body::Json::<Body>::from_request(request, &()).await;
+    caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+    let body::Json(body) = body?;
+    match asked(&app, body).await? {
+        Asked::New(revocation) => carry_out(&app, revocation).await,
+        Asked::Stands(receipt) => Ok(Json(answer(receipt.id, &receipt.revocation)).into_response()),
+    }
 }
 
-fn answer(receipt: &Receipt) -> Answer<'_> {
-    let revocation = &receipt.revocation;
+/// Revokes, durably, and answers with the receipt: 201, or 200 when it was already so.
+pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Response, Problem> {
+    let receipt = app.denylist.submit(vec![revocation])?.await?.into_iter().next();
+    let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
+    let kind = receipt.revocation.target().as_ref().kind();
+    tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
+    let status = if receipt.changed {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+}
+
+pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
     Answer {
-        id: receipt.id.to_string(),
+        id: id.to_string(),
         target: revocation.target(),
         before: revocation.cutoff().map(UnixTime::as_secs),
         reason: revocation.reason(),
@@ -144,6 +152,10 @@ fn ending(app: &App, is_token: bool, exp: u64, now: UnixTime) -> Result<UnixTime
     if exp > latest {
         return refused("no token that is accepted lives that long; it is in seconds");
     }
+    // A69: what has ended is refused anyway; an entry for it would only be swept.
+    if app.policy.forgettable(exp) <= now {
+        return refused("that token has ended, and is refused without a revocation");
+    }
     Ok(exp)
 }
 
@@ -175,7 +187,7 @@ async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) ->
     };
     let claims = token.claims();
     let jti = claims
-        .jti()
+        .token_id()
         .ok_or_else(|| Problem::member_invalid("token", "has no jti"))?;
     let target = TargetRef::Token { iss: claims.iss(), jti }.to_owned();
     let revocation = Revocation::new(target, reason, &app.policy, app.now()).expiring(claims.exp(), &app.policy);

@@ -1,21 +1,23 @@
-//! `POST /v1/sessions`: a trusted backend logs a subject in.
+//! `/v1/sessions`: a trusted backend logs a subject in, sees its sessions, and ends one.
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequest, Request, State},
+    extract::{FromRequest, Path, Request, State, rejection::PathRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use ostracon_core::{ClientId, Note, Scope, Subject};
-use serde::Deserialize;
+use ostracon_core::{Claims, ClientId, Note, Reason, Revocation, Scope, SessionId, Subject, Target, Targets, UnixTime};
+use ostracon_store::StoreError;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::revocations;
 use crate::{
     answer::Json,
     app::App,
-    body,
-    client::{Role, authorize},
+    body::{self, Parameters},
+    client::{Caller, Role},
     login::Login,
     problem::Problem,
     session::{Pair, RESERVED},
@@ -31,7 +33,7 @@ struct Body {
     scope: String,
     #[serde(default)]
     claims: Map<String, Value>,
-    /// What the session list will show; checked, and not yet kept.
+    /// What the list of sessions shows.
     device: Option<Note>,
 }
 
@@ -43,12 +45,12 @@ enum OneOrMany {
 }
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    // Who asks is looked at before what is asked.
-    let caller = authorize(&app.clients, request.headers(), Some(Role::Issue))?
-        .id()
-        .to_owned();
-    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
-    let login = login(&app, body, &caller)?;
+    let caller = Caller::of(&request);
+    // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
+    let body = body::Json::<Body>::from_request(request, &()).await;
+    let client = caller.authorize(&app.clients, &app.failures, Some(Role::Issue))?;
+    let body::Json(body) = body?;
+    let login = login(&app, body, client.id())?;
     let pair = app.log_in(login).await?;
     Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
 }
@@ -72,7 +74,6 @@ fn login(app: &App, body: Body, caller: &str) -> Result<Login, Problem> {
             "is not the application's to set",
         ));
     }
-    let _ = body.device;
     Ok(Login {
         sub: body.sub,
         aud,
@@ -81,6 +82,87 @@ fn login(app: &App, body: Body, caller: &str) -> Result<Login, Problem> {
             None => ClientId::new(caller).map_err(Problem::internal)?,
         },
         scope: Scope::new(&body.scope).map_err(|problem| Problem::member_invalid("scope", problem))?,
+        device: body.device,
         claims: body.claims,
     })
+}
+
+/// A live session, as it is answered.
+#[derive(Serialize)]
+struct Listed {
+    sub: Subject,
+    sid: SessionId,
+    client_id: ClientId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Note>,
+    created_at: u64,
+    refreshed_at: u64,
+    expires_at: u64,
+}
+
+/// Sessions in one answer, and what is asked for where nothing is said.
+const MOST: usize = 1000;
+
+/// The live sessions of a subject, the one that was refreshed last first.
+pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
+    let sub = query
+        .value("sub")
+        .ok_or_else(|| Problem::request_invalid("sub is missing"))?;
+    let sub = Subject::new(sub).map_err(|problem| Problem::request_invalid(format!("sub: {problem}")))?;
+    let limit = match query.value("limit").map(str::parse) {
+        None => MOST,
+        Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
+        Some(_) => return Err(Problem::request_invalid(format!("limit is 1 to {MOST}"))),
+    };
+    let now = app.now();
+    let look = move || live(&app, &sub, now, limit);
+    let sessions = tokio::task::spawn_blocking(look).await.map_err(Problem::internal)??;
+    Ok(Json(serde_json::json!({"sessions": sessions})).into_response())
+}
+
+/// What is listed and not revoked. Blocks.
+fn live(app: &App, sub: &Subject, now: UnixTime, limit: usize) -> Result<Vec<Listed>, StoreError> {
+    let mut sessions = Vec::new();
+    for session in app.registry.of_subject(sub, now, limit)? {
+        let claims = serde_json::json!({
+            "iss": app.tokens.issuer, "sub": session.sub, "sid": session.sid, "client_id": session.client_id,
+            "iat": session.refreshed.as_secs(), "exp": session.expires.as_secs(),
+        });
+        let Ok(claims) = Claims::parse(claims.to_string().as_bytes()) else {
+            continue;
+        };
+        if app
+            .denylist
+            .check(&Targets::of(&claims, None), now)?
+            .revocation
+            .is_none()
+        {
+            sessions.push(Listed {
+                sub: session.sub,
+                sid: session.sid,
+                client_id: session.client_id,
+                device: session.device,
+                created_at: session.created.as_secs(),
+                refreshed_at: session.refreshed.as_secs(),
+                expires_at: session.expires.as_secs(),
+            });
+        }
+    }
+    Ok(sessions)
+}
+
+/// Ends a session, listed or not: what is not known here may still be alive somewhere.
+pub(super) async fn end(
+    State(app): State<Arc<App>>,
+    sid: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+    let Path(sid) = sid.map_err(|_| Problem::request_invalid("sid is not properly encoded"))?;
+    let sid = SessionId::new(sid).map_err(|problem| Problem::request_invalid(format!("sid: {problem}")))?;
+    let iss = app.tokens.issuer.clone();
+    let revocation = Revocation::new(Target::Session { iss, sid }, Reason::Admin, &app.policy, app.now());
+    revocations::carry_out(&app, revocation).await
 }

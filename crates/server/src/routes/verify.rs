@@ -1,8 +1,9 @@
 //! `/auth/verify`: whether a request may pass, for the proxy in front of an application.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode},
 };
@@ -13,12 +14,14 @@ use crate::{
     app::App,
     body::Parameters,
     credentials::{self, Ambiguous},
+    listen::Peer,
     problem::Problem,
 };
 
 /// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
+    peer: Option<Extension<Peer>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Problem> {
@@ -26,14 +29,33 @@ pub(super) async fn verify(
         .map_err(|Ambiguous| Problem::credentials_ambiguous().with_status(StatusCode::UNAUTHORIZED))?
         .ok_or_else(Problem::token_missing)?;
     let rule = Rule::parse(query.as_deref().unwrap_or("")).map_err(|p| p.with_status(StatusCode::FORBIDDEN))?;
+    let token = app.keyring.verify(presented.token, TokenType::Access)?;
     let audience = rule.aud.as_deref().unwrap_or(&app.tokens.audience);
+    let path = Some(forwarded_path(
+        &app,
+        peer.and_then(|Extension(Peer(address))| address),
+        &headers,
+    ));
     let demand = Demand {
         audiences: &[audience],
         scope: rule.scope,
-        tier: rule.tier,
+        tier: rule.tier.unwrap_or_else(|| app.policy.tier(token.claims(), path)),
+        path,
     };
-    let token = app.judge(presented.token, TokenType::Access, &demand).await?;
+    let token = app.judge_verified(token, &demand).await?;
     Ok(identity(token.claims()))
+}
+
+/// Where the request that is asked about goes, by the word of a proxy that is trusted. Empty where nobody is, or says
+/// nothing: a path that can be read in any way, so that of the rules by path the strictest applies.
+fn forwarded_path<'h>(app: &App, address: Option<IpAddr>, headers: &'h HeaderMap) -> &'h str {
+    let mut sent = headers.get_all("x-forwarded-uri").iter();
+    match (sent.next().map(HeaderValue::to_str), sent.next()) {
+        (Some(Ok(uri)), None) if address.is_some_and(|a| app.trusted_proxies.contains(&a.to_canonical())) => {
+            uri.split('?').next().unwrap_or("")
+        }
+        _ => "",
+    }
 }
 
 /// What the proxy's configuration asks for. What it does not understand it refuses: a rule with a slip in it would pass
@@ -41,7 +63,7 @@ pub(super) async fn verify(
 struct Rule {
     aud: Option<String>,
     scope: Scope,
-    tier: Tier,
+    tier: Option<Tier>,
 }
 
 impl Rule {
@@ -53,9 +75,10 @@ impl Rule {
         let scope = Scope::new(parameters.value("scope").unwrap_or(""))
             .map_err(|problem| Problem::request_invalid(format!("scope: {problem}")))?;
         let tier = match parameters.value("tier") {
-            None | Some("standard") => Tier::Standard,
-            Some("low") => Tier::Low,
-            Some("high") => Tier::High,
+            None => None,
+            Some("low") => Some(Tier::Low),
+            Some("standard") => Some(Tier::Standard),
+            Some("high") => Some(Tier::High),
             Some(_) => return Err(Problem::request_invalid("tier is low, standard or high")),
         };
         Ok(Self {

@@ -199,6 +199,29 @@ fn i2_no_false_negative_while_the_prefilter_is_rebuilt() {
     assert!(clear > ALL * 99 / 100, "only {clear} of {ALL} were cleared");
 }
 
+/// A prefilter rules out the kinds of which nothing is listed; after a restart it learns from the rows which those are.
+#[test]
+fn i2_a_kind_listed_once_is_asked_about_after_a_restart() {
+    for target in all_kinds() {
+        let dir = tempfile::tempdir().unwrap();
+        let denylist = open(dir.path());
+        denylist.revoke(revocation(target.clone())).unwrap();
+        denylist.close().unwrap();
+        drop(denylist);
+        let denylist = open(dir.path());
+        assert_eq!(denylist.replayed(), 0, "the row is in the engine alone");
+        let mut building = true;
+        while building {
+            building = denylist.stats().prefilter != PrefilterState::Covering;
+            assert!(denied(&denylist, &target));
+            assert!(!denylist.is_clear(&Targets::one(target.as_ref())));
+        }
+        for other in all_kinds().iter().filter(|other| **other != target) {
+            assert!(denylist.is_clear(&Targets::one(other.as_ref())));
+        }
+    }
+}
+
 #[test]
 fn prefilter_on_and_off_answer_alike() {
     let dir = tempfile::tempdir().unwrap();
@@ -293,6 +316,36 @@ fn more_than_a_group_at_once_is_refused_and_many_are_split() {
     assert!(matches!(denylist.submit(many(8193).collect()), Err(StoreError::Busy)));
     assert_eq!(denylist.revoke_many(many(20_000)).unwrap().len(), 20_000);
     assert!(denied(&denylist, &token(19_999)));
+}
+
+#[test]
+fn pages_have_every_entry_once_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    denylist.revoke_many((0..50).map(|n| revocation(token(n)))).unwrap();
+    denylist.settle().unwrap();
+    // Some in the engine, some still on their way there, one of each lifted.
+    denylist.revoke_many((50..100).map(|n| revocation(token(n)))).unwrap();
+    denylist.lift(token(7)).unwrap();
+    denylist.lift(token(77)).unwrap();
+    // A page of which all was lifted is empty, and yet not the last.
+    for limit in [1, 7, 98, 1000] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = denylist.page(after.as_ref(), limit).unwrap();
+            assert!(page.entries.len() <= limit && page.entries.is_sorted_by_key(|(id, _)| *id));
+            let known = |(id, entry): &(_, _)| denylist.entry_by_id(id).unwrap().as_ref() == Some(entry);
+            assert!(page.entries.iter().all(known));
+            seen.extend(page.entries.into_iter().map(|(_, entry)| entry.target().clone()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected = (0..100).filter(|n| !matches!(n, 7 | 77)).map(token);
+        assert_eq!(seen.len(), 98, "limit {limit}");
+        assert!(expected.into_iter().all(|target| seen.contains(&target)));
+    }
 }
 
 #[test]

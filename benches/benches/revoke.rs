@@ -1,0 +1,148 @@
+//! What a durable revocation costs: 1, 8 and 64 writers at once, against a bare file with as many records to a sync.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot be set up stops, and its figures are for the terminal"
+)]
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::Write,
+    sync::{
+        Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use criterion::{Criterion, Throughput};
+use ostracon_benches::{
+    case::Case,
+    listing::Listing,
+    names::{NOW, UNLISTED, token},
+    plan,
+    rounds::{Quartiles, Rounds, print_ratios},
+};
+use ostracon_core::{Policy, Reason, Revocation, Targets};
+use ostracon_store::Denylist;
+
+const WRITERS: [(u64, &str, &str); 3] = [
+    (1, "1 writer", "bare file, 1 record a sync"),
+    (8, "8 writers", "bare file, 8 records a sync"),
+    (64, "64 writers", "bare file, 64 records a sync"),
+];
+
+/// Entries in the store before the first revocation.
+const ENTRIES: u64 = 10_000;
+/// About what a revocation of a token takes in the journal.
+const RECORD: usize = 120;
+
+fn main() {
+    let mut criterion = plan::criterion();
+    let listing = Listing::filled(if plan::measures() { ENTRIES } else { 2_000 });
+    let next = AtomicU64::new(UNLISTED);
+    let file = RefCell::new(tempfile::tempfile().expect("a temporary file"));
+    let mut ratios = Vec::new();
+    for (writers, store, bare) in WRITERS {
+        let cases = [
+            Case::new(store, |times| revoke(listing.denylist(), writers, times, &next)),
+            Case::new(bare, |times| append(&mut file.borrow_mut(), writers, times)),
+        ];
+        measure(&mut criterion, writers, &cases, &mut ratios);
+    }
+    criterion.final_summary();
+    prove(listing, next.into_inner());
+    if plan::measures() {
+        print_ratios("ratio", &ratios);
+    }
+}
+
+fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>; 2], ratios: &mut Vec<(String, Quartiles)>) {
+    let mut group = criterion.benchmark_group("revoke");
+    group.throughput(Throughput::Elements(writers));
+    for case in cases {
+        group.bench_function(case.name(), |bencher| bencher.iter_custom(|times| case.run(times)));
+    }
+    group.finish();
+    if !plan::measures() {
+        return;
+    }
+    let rounds = Rounds::of(cases);
+    rounds.print_figures(&format!("{writers} at a time; the time is that of all of them"));
+    let [store, bare] = cases;
+    let writers = u32::try_from(writers).expect("a count");
+    for case in cases {
+        let rate = f64::from(writers) * 1e9 / rounds.of_case(case.name()).median;
+        println!("{}: {:.1} thousand a second", case.name(), rate / 1e3);
+    }
+    let ratio = rounds.ratio(store.name(), bare.name());
+    ratios.push((format!("{} / {}", store.name(), bare.name()), ratio));
+}
+
+/// `writers` threads, each of which revokes a token `times` times and waits until it is durable.
+///
+/// Asserts that each was new, so that nobody was answered without a write, and that the journal has grown by as much.
+fn revoke(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) -> Duration {
+    let policy = Policy::default();
+    let count = times.saturating_mul(writers);
+    let first = next.fetch_add(count, Ordering::Relaxed);
+    let writer = |n: u64, start: &Barrier| {
+        let from = first.saturating_add(n.saturating_mul(times));
+        let asked: Vec<_> = (from..from.saturating_add(times))
+            .map(|n| Revocation::new(token(n), Reason::Logout, &policy, NOW))
+            .collect();
+        start.wait();
+        for revocation in asked {
+            let receipt = denylist.revoke(revocation).expect("durable");
+            assert!(receipt.changed, "it had been revoked before");
+        }
+    };
+    let before = denylist.stats().journal_bytes;
+    let start = Barrier::new(usize::try_from(writers).expect("a count").saturating_add(1));
+    let took = thread::scope(|scope| {
+        let start = &start;
+        let threads: Vec<_> = (0..writers).map(|n| scope.spawn(move || writer(n, start))).collect();
+        start.wait();
+        let began = Instant::now();
+        for thread in threads {
+            thread.join().expect("it wrote");
+        }
+        began.elapsed()
+    });
+    let grown = denylist.stats().journal_bytes.saturating_sub(before);
+    assert!(
+        grown >= count.saturating_mul(32),
+        "{grown} bytes of journal for {count} revocations"
+    );
+    took
+}
+
+/// `records` records appended to `file` and synced, `times` times.
+fn append(file: &mut File, records: u64, times: u64) -> Duration {
+    let group = vec![7; RECORD.saturating_mul(usize::try_from(records).expect("a count"))];
+    let began = Instant::now();
+    for _ in 0..times {
+        file.write_all(&group).expect("written");
+        file.sync_data().expect("synced");
+    }
+    began.elapsed()
+}
+
+/// Shows that what was acknowledged is there after a restart.
+fn prove(listing: Listing, next: u64) {
+    assert_eq!(listing.denylist().stats().refused, None);
+    let listing = listing.reopened();
+    let denied = |n: &u64| {
+        let token = token(*n);
+        let facts = listing.denylist().check(&Targets::one(token.as_ref()), NOW);
+        facts.expect("an answer").revocation.is_some()
+    };
+    assert!(
+        (UNLISTED..next).all(|n| denied(&n)),
+        "each that was acknowledged is denied"
+    );
+    assert!(!denied(&next), "and no other");
+}

@@ -1,0 +1,158 @@
+//! Where the server listens: a TCP address or a Unix socket.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+};
+
+/// What a listener is told to listen on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Address {
+    /// An IP address and a port; port 0 is any that is free.
+    Tcp(SocketAddr),
+    /// The path of a socket, made with mode 0660: its directory and group say who reaches it.
+    Unix(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = "an IP address and a port such as 127.0.0.1:8080, or unix:/run/ostracon.sock, is";
+        match text.strip_prefix("unix:") {
+            Some("") => Err(allowed),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| allowed),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Who is at the other end; nobody knows of a Unix socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+/// A socket that listens. A Unix socket's file goes with it.
+#[derive(Debug)]
+pub struct Listener(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// Bytes both ways, whatever they go over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Listener {
+    /// Listens on `address`. A socket file that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As the system has them; [`io::ErrorKind::AddrInUse`] where somebody else listens.
+    pub async fn bind(address: &Address) -> io::Result<Self> {
+        Ok(Self(match address {
+            Address::Tcp(address) => Kind::Tcp(TcpListener::bind(address).await?),
+            Address::Unix(path) => {
+                remove_dead(path).await?;
+                let listener = UnixListener::bind(path)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+                Kind::Unix(listener, path.clone())
+            }
+        }))
+    }
+
+    /// Where it is reached: a URL, or `unix:` and a path.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say which port it chose.
+    pub fn url(&self) -> io::Result<String> {
+        Ok(match &self.0 {
+            Kind::Tcp(listener) => format!("http://{}", listener.local_addr()?),
+            Kind::Unix(_, path) => format!("unix:{}", path.display()),
+        })
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match &self.0 {
+            Kind::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are small and each is waited for: none is held back to be sent with the next.
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), Peer(Some(peer.ip()))))
+            }
+            Kind::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), Peer(None)))
+            }
+        }
+    }
+}
+
+impl Drop for Kind {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes the socket that a killed process left; one that is answered stays.
+async fn remove_dead(path: &Path) -> io::Result<()> {
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        // Nothing there, or nothing that is a socket: binding says what is wrong.
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_tcp_or_unix() {
+        assert!(matches!("[::1]:80".parse(), Ok(Address::Tcp(_))));
+        assert_eq!("unix:/run/o.sock".parse(), Ok(Address::Unix("/run/o.sock".into())));
+        for bad in ["", "localhost:80", "127.0.0.1", "unix:", ":80"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_for_owner_and_group_and_a_dead_one_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("o.sock");
+        let address = Address::Unix(path.clone());
+        // Dropped without its file, as by a kill.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let listener = Listener::bind(&address).await.unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(
+            Listener::bind(&address).await.unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        drop(listener);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,136 @@
+//! `POST /v1/explain`: why a token is refused, or that it is not.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequest, Request, State},
+    response::{IntoResponse, Response},
+};
+use ostracon_core::{Demand, Facts, Refusal, TokenType, Trace, VerifiedToken, decide_observed};
+use serde::{Deserialize, Serialize};
+
+use super::revocations::{self, answer};
+use crate::{
+    answer::Json,
+    app::App,
+    body,
+    client::{Caller, Role},
+    problem::Problem,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    token: String,
+    /// As `/auth/verify` would be asked; the configured audience where nothing is said.
+    aud: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Explanation<'a> {
+    allowed: bool,
+    /// The word that the refusal is known by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    steps: Vec<Taken>,
+    /// What the token says of itself, once its signature is known to be good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<About>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<revocations::Answer<'a>>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    step: &'static str,
+    passed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+#[derive(Serialize)]
+struct About {
+    typ: &'static str,
+    kid: String,
+    iss: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<u64>,
+    exp: u64,
+}
+
+/// Each step of the decision, in order, also those behind the first refusal as far as they can be taken.
+pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let caller = Caller::of(&request);
+    let body = body::Json::<Body>::from_request(request, &()).await;
+    caller.authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    let body::Json(Body { token, aud }) = body?;
+
+    let mut trace = Trace::default();
+    let verified = verify(&app, &token, &mut trace);
+    let (verdict, about, facts) = match verified {
+        Err(refusal) => (Err(refusal), None, Facts::none()),
+        Ok(token) => {
+            let now = app.now();
+            let (token, facts) = app.facts(token, now).await?;
+            let audience = aud.as_deref().unwrap_or(&app.tokens.audience);
+            let demand = Demand {
+                audiences: &[audience],
+                ..Demand::default()
+            };
+            let verdict = decide_observed(token.claims(), &demand, &facts, &app.policy, now, &mut trace);
+            (verdict, Some(about(&token)), facts)
+        }
+    };
+    let steps = trace.steps().map(|(step, outcome)| Taken {
+        step: step.as_str(),
+        passed: outcome.is_ok(),
+        detail: outcome.err().map(ToString::to_string),
+    });
+    let standing = facts.revocation.as_ref();
+    let explanation = Explanation {
+        allowed: verdict.is_ok(),
+        code: verdict.err().map(|refusal| refusal.code().as_str()),
+        steps: steps.collect(),
+        token: about,
+        revocation: standing.map(|entry| answer(app.denylist.id(entry.target().as_ref()), entry)),
+    };
+    Ok(Json(explanation).into_response())
+}
+
+/// As an access token, or as the refresh token that it says it is.
+fn verify(app: &App, token: &str, trace: &mut Trace) -> Result<VerifiedToken, Refusal> {
+    match app.keyring.verify_observed(token, TokenType::Access, trace) {
+        Err(Refusal::Unsupported("typ")) => {
+            let mut again = Trace::default();
+            let verified = app.keyring.verify_observed(token, TokenType::Refresh, &mut again);
+            if verified.is_ok() {
+                *trace = again;
+            }
+            verified.or(Err(Refusal::Unsupported("typ")))
+        }
+        verified => verified,
+    }
+}
+
+fn about(token: &VerifiedToken) -> About {
+    let claims = token.claims();
+    About {
+        typ: token.typ().as_str(),
+        kid: token.kid().to_string(),
+        iss: claims.iss().to_string(),
+        sub: claims.sub().map(ToString::to_string),
+        sid: claims.sid().map(ToString::to_string),
+        client_id: claims.client_id().map(ToString::to_string),
+        jti: claims.token_id().map(ToString::to_string),
+        iat: claims.iat().map(ostracon_core::UnixTime::as_secs),
+        exp: claims.exp().as_secs(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What stands in the denylist: seen one by one or page by page, and lifted.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Request, State},
+    response::{IntoResponse, Response},
+};
+use ostracon_core::{Kind, Revocation, Target, UnixTime};
+use ostracon_store::{Denylist, Digest, Page, StoreError};
+use serde_json::json;
+
+use super::revocations::answer;
+use crate::{
+    answer::Json,
+    app::App,
+    body::Parameters,
+    client::{Caller, Role},
+    problem::Problem,
+};
+
+/// Entries in one answer at most, and where nothing is said.
+const MOST: usize = 1000;
+const USUAL: usize = 100;
+
+/// Entries that one call looks at: with a filter, an answer may be short of its limit and still have a cursor.
+const SEARCHED: usize = 20_000;
+
+/// `GET /v1/revocations?kind=&sub=&cursor=&limit=`.
+pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
+    let wanted = Wanted::parse(&query)?;
+    let (denylist, now) = (Arc::clone(&app.denylist), app.now());
+    let look = move || wanted.page(&denylist, now);
+    let Page { entries, next } = tokio::task::spawn_blocking(look).await.map_err(Problem::internal)??;
+    let revocations: Vec<_> = entries.iter().map(|(id, entry)| answer(*id, entry)).collect();
+    let cursor = next.map(|next| next.to_string());
+    Ok(Json(json!({"revocations": revocations, "cursor": cursor})).into_response())
+}
+
+struct Wanted {
+    kind: Option<Kind>,
+    sub: Option<String>,
+    cursor: Option<Digest>,
+    limit: usize,
+}
+
+impl Wanted {
+    fn parse(query: &Parameters) -> Result<Self, Problem> {
+        let kind = query
+            .value("kind")
+            .map(|word| Kind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or(word));
+        let unknown = |_| Problem::request_invalid("kind is token, session, subject, client, key or issuer");
+        let cursor = query.value("cursor").map(str::parse).transpose();
+        let limit = query.value("limit").map_or(Ok(USUAL), str::parse);
+        Ok(Self {
+            kind: kind.transpose().map_err(unknown)?,
+            sub: query.value("sub").map(str::to_owned),
+            cursor: cursor.map_err(|_| Problem::request_invalid("cursor is none that was answered"))?,
+            limit: limit
+                .ok()
+                .filter(|limit| (1..=MOST).contains(limit))
+                .ok_or_else(|| Problem::request_invalid(format!("limit is 1 to {MOST}")))?,
+        })
+    }
+
+    fn is(&self, entry: &Revocation) -> bool {
+        let target = entry.target();
+        let of_subject = |sub: &String| matches!(target, Target::Subject { sub: s, .. } if s.as_str() == sub);
+        self.kind.is_none_or(|kind| target.as_ref().kind() == kind) && self.sub.as_ref().is_none_or(of_subject)
+    }
+
+    /// What is in force and wanted, and where to go on. Blocks.
+    fn page(&self, denylist: &Denylist, now: UnixTime) -> Result<Page, StoreError> {
+        let (mut found, mut searched) = (
+            Page {
+                entries: Vec::new(),
+                next: self.cursor,
+            },
+            0_usize,
+        );
+        loop {
+            let page = denylist.page(found.next.as_ref(), MOST)?;
+            searched = searched.saturating_add(MOST);
+            for (id, entry) in page.entries {
+                if self.is(&entry) && now < entry.retained_until() {
+                    found.entries.push((id, entry));
+                    if found.entries.len() == self.limit {
+                        found.next = Some(id);
+                        return Ok(found);
+                    }
+                }
+            }
+            found.next = page.next;
+            if found.next.is_none() || searched >= SEARCHED {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// The entry `id`, if it is in force.
+async fn standing(app: &App, id: &str) -> Result<(Digest, Revocation), Problem> {
+    let absent = || Problem::absent("no revocation that is in force has this id");
+    let id: Digest = id.parse().map_err(|_| absent())?;
+    let denylist = Arc::clone(&app.denylist);
+    let entry = tokio::task::spawn_blocking(move || denylist.entry_by_id(&id))
+        .await
+        .map_err(Problem::internal)??;
+    let now = app.now();
+    entry
+        .filter(|entry| now < entry.retained_until())
+        .map(|entry| (id, entry))
+        .ok_or_else(absent)
+}
+
+/// `GET /v1/revocations/{id}`.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    let (id, entry) = standing(&app, &id).await?;
+    Ok(Json(answer(id, &entry)).into_response())
+}
+
+/// `DELETE /v1/revocations/{id}`: lifts it, durably, and answers what had stood.
+pub(super) async fn lift(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let caller = Caller::of(&request);
+    let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
+    let (id, entry) = standing(&app, &id).await?;
+    app.denylist.submit_lift(entry.target().clone())?.await?;
+    tracing::warn!(%id, kind = %entry.target().as_ref().kind(), client = client.id(), "a revocation is lifted");
+    Ok(Json(answer(id, &entry)).into_response())
+}

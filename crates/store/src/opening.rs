@@ -1,0 +1,115 @@
+//! Opening a store: the engine as it was left, and what the journal has beyond it.
+
+use std::{collections::HashMap, path::Path};
+
+use ostracon_core::UnixTime;
+
+use crate::{
+    committer::merged,
+    digest::{Digest, DigestKey},
+    engine::{self, Checkpoint, Engine},
+    error::StoreError,
+    identity::Identity,
+    journal::{self, Record, Recovered},
+    options::Options,
+    overlay::Change,
+};
+
+/// Changes that a replay holds in memory before it hands them to the engine.
+const REPLAY_BATCH: usize = 65_536;
+
+/// What an opening puts together: the engine, and what the journal has beyond it.
+pub(crate) struct State {
+    pub(crate) engine: Engine,
+    /// The last record that the engine has by its own account.
+    pub(crate) applied: u64,
+    pub(crate) changes: HashMap<Digest, Change>,
+    pub(crate) forgotten: UnixTime,
+    pub(crate) recovered: Recovered,
+    /// Whether the engine was damaged and is now rebuilt from the journal.
+    pub(crate) rebuilt: bool,
+}
+
+impl State {
+    /// Opens what is in `dir`. A damaged engine is set aside and rebuilt.
+    pub(crate) fn open(dir: &Path, identity: &Identity, options: &Options) -> Result<Self, StoreError> {
+        match Self::assemble(dir, identity, options) {
+            Err(StoreError::Engine(cause)) => {
+                let aside = engine::set_aside(&dir.join("sled"))?;
+                tracing::error!(%cause, kept_at = %aside.display(), "the engine is damaged; rebuilding it from the journal");
+                let rebuilt = Self::assemble(dir, identity, options)?;
+                Ok(Self {
+                    rebuilt: true,
+                    ..rebuilt
+                })
+            }
+            opened => opened,
+        }
+    }
+
+    fn assemble(dir: &Path, identity: &Identity, options: &Options) -> Result<Self, StoreError> {
+        let engine = Engine::open(&dir.join("sled"), identity.id, options.cache_bytes)?;
+        let Checkpoint {
+            applied,
+            forgotten_until,
+        } = engine.checkpoint()?;
+        let mut replay = Replay {
+            key: &identity.key,
+            engine: &engine,
+            changes: HashMap::new(),
+            forgotten: forgotten_until,
+        };
+        let recovered = journal::recover(
+            &dir.join("journal"),
+            identity.id,
+            options.segment_bytes,
+            applied,
+            |record| replay.apply(record),
+        )?;
+        let Replay { changes, forgotten, .. } = replay;
+        Ok(Self {
+            engine,
+            applied,
+            changes,
+            forgotten,
+            recovered,
+            rebuilt: false,
+        })
+    }
+}
+
+/// Records on their way from the journal into the engine, and what of them is still in memory.
+struct Replay<'a> {
+    key: &'a DigestKey,
+    engine: &'a Engine,
+    changes: HashMap<Digest, Change>,
+    forgotten: UnixTime,
+}
+
+impl Replay<'_> {
+    fn apply(&mut self, record: Record) -> Result<(), StoreError> {
+        match record {
+            Record::Forget(until) => self.forgotten = self.forgotten.max(until),
+            Record::Lift(target) => {
+                self.changes.insert(self.key.digest(target.as_ref()), None);
+            }
+            Record::Revoke(asked) => {
+                let digest = self.key.digest(asked.target().as_ref());
+                let standing = match self.changes.get(&digest) {
+                    Some(change) => change.clone(),
+                    None => self.engine.get(&digest)?,
+                };
+                self.changes.insert(digest, Some(merged(&asked, standing).0));
+            }
+        }
+        if self.changes.len() >= REPLAY_BATCH {
+            for (digest, change) in self.changes.drain() {
+                match change {
+                    Some(revocation) => self.engine.put(&digest, &revocation)?,
+                    None => self.engine.remove(&digest)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
