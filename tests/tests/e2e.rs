@@ -1,6 +1,11 @@
 //! The contract of the program, tried over HTTP on the real one.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
 
 #[path = "e2e/browser.rs"]
 mod browser;
@@ -22,6 +27,8 @@ mod operators;
 mod proxy;
 #[path = "e2e/refresh.rs"]
 mod refresh;
+#[path = "e2e/reload.rs"]
+mod reload;
 #[path = "e2e/revocations.rs"]
 mod revocations;
 #[path = "e2e/verify.rs"]

@@ -1,19 +1,25 @@
 //! What all routes share: configuration, keys, the denylist, the clock.
 
-use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ostracon_core::{
-    Demand, Facts, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Refusal, SigningKey, TokenType, UnixTime,
-    VerifiedToken, decide,
+    Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
+    SigningKey, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
-use ostracon_store::{Denylist, Registry, StoreError};
+use ostracon_store::{Denylist, Options, Registry, StoreError};
 
 use crate::{
     client::Client,
     clock::Clock,
-    config::{Config, Tokens},
+    config::{Config, Key, Tokens},
     cookies::CookieSettings,
     limits::{Failures, Limits},
+    listen::Address,
     problem::Problem,
     rotation::Successor,
 };
@@ -21,15 +27,16 @@ use crate::{
 /// An application that is running: routes are answered from it, and from nothing else.
 #[derive(Debug)]
 pub struct App {
+    fixed: Fixed,
     pub(crate) tokens: Tokens,
     pub(crate) policy: Policy,
     pub(crate) trusted_proxies: Vec<IpAddr>,
-    pub(crate) keys: Vec<SigningKey>,
+    pub(crate) keys: Vec<Key>,
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) successor: Successor,
+    pub(crate) successor: Arc<Successor>,
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
@@ -46,6 +53,9 @@ pub enum OpenError {
     /// The lifetimes contradict each other.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A member of the configuration that cannot change while the server runs.
+    #[error("{0} changes at a restart only")]
+    NeedsRestart(&'static str),
     /// A key of the configuration cannot verify.
     #[error("key {kid:?}: {problem}")]
     Key {
@@ -56,6 +66,49 @@ pub enum OpenError {
     },
 }
 
+/// What stays however the configuration changes.
+struct Kept {
+    registry: Arc<Registry>,
+    successor: Arc<Successor>,
+    denylist: Arc<Denylist>,
+    clock: Clock,
+}
+
+/// What cannot change while the server runs.
+#[derive(Debug)]
+struct Fixed {
+    data_dir: PathBuf,
+    public: Address,
+    admin: Address,
+    issuer: Issuer,
+    denylist: Options,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            data_dir: config.data_dir.clone(),
+            public: config.public.clone(),
+            admin: config.admin.clone(),
+            issuer: config.tokens.issuer.clone(),
+            denylist: config.denylist.clone(),
+        }
+    }
+
+    /// The first member that is another one in `other`.
+    fn differs(&self, other: &Self) -> Option<&'static str> {
+        [
+            ("data_dir", self.data_dir != other.data_dir),
+            ("listen.public", self.public != other.public),
+            ("listen.admin", self.admin != other.admin),
+            ("tokens.issuer", self.issuer != other.issuer),
+            ("denylist", self.denylist != other.denylist),
+        ]
+        .into_iter()
+        .find_map(|(member, differs)| differs.then_some(member))
+    }
+}
+
 impl App {
     /// Opens what `config` describes. Blocks for as long as [`Denylist::open`] does.
     ///
@@ -63,19 +116,57 @@ impl App {
     ///
     /// [`OpenError`]; nothing is left running then.
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        // The lock on the directory first: what follows is made in it.
+        let denylist = Denylist::open(&config.data_dir, &config.denylist)?;
+        let registry = Registry::open(&config.data_dir.join("sessions"), config.tokens.issuer.clone())?;
+        let kept = Kept {
+            registry: Arc::new(registry),
+            successor: Arc::new(Successor::open(&config.data_dir)?),
+            denylist: Arc::new(denylist),
+            clock,
+        };
+        Self::assemble(config, kept).map(Arc::new)
+    }
+
+    /// The same application by another configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], also for what cannot change without a restart.
+    pub(crate) fn reconfigured(&self, config: Config) -> Result<Self, OpenError> {
+        let fixed = Fixed::of(&config);
+        if let Some(member) = self.fixed.differs(&fixed) {
+            return Err(OpenError::NeedsRestart(member));
+        }
+        let kept = Kept {
+            registry: Arc::clone(&self.registry),
+            successor: Arc::clone(&self.successor),
+            denylist: Arc::clone(&self.denylist),
+            clock: self.clock,
+        };
+        Self::assemble(config, kept)
+    }
+
+    fn assemble(config: Config, kept: Kept) -> Result<Self, OpenError> {
+        let fixed = Fixed::of(&config);
         let mut own = IssuerKeys::default();
         for key in &config.keys {
-            let inserted = key.verifying_key().and_then(|verifying| own.insert(verifying));
+            let retired = |verifying: VerifyingKey| match key.retired_at {
+                Some(date) => verifying.retired_at(date),
+                None => verifying,
+            };
+            let inserted = key
+                .signing
+                .verifying_key()
+                .map(retired)
+                .and_then(|verifying| own.insert(verifying));
             inserted.map_err(|problem| OpenError::Key {
-                kid: key.kid().to_string(),
+                kid: key.signing.kid().to_string(),
                 problem,
             })?;
         }
         let mut keyring = Keyring::default();
         keyring.trust(config.tokens.issuer.clone(), own);
-        let denylist = Denylist::open(&config.data_dir, &config.denylist)?;
-        let registry = Registry::open(&config.data_dir.join("sessions"), config.tokens.issuer.clone())?;
-        let successor = Successor::open(&config.data_dir)?;
         let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
         let tokens = &config.tokens;
         let policy = Policy::builder()
@@ -86,7 +177,8 @@ impl App {
             .longest_lifetime(longest)
             .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
         let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
-        Ok(Arc::new(Self {
+        Ok(Self {
+            fixed,
             policy: policy.build()?,
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
@@ -94,13 +186,21 @@ impl App {
             keyring,
             clients: config.clients,
             cookies: config.cookies,
-            registry: Arc::new(registry),
-            successor,
-            denylist: Arc::new(denylist),
-            clock,
+            registry: kept.registry,
+            successor: kept.successor,
+            denylist: kept.denylist,
+            clock: kept.clock,
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
-        }))
+        })
+    }
+
+    /// The key that signs: the first that is not retired.
+    pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
+        let now = self.now();
+        let alive = |key: &&Key| key.retired_at.is_none_or(|date| now < date);
+        let first = self.keys.iter().find(alive).map(|key| &key.signing);
+        first.ok_or_else(|| Problem::internal("every key of the configuration is retired"))
     }
 
     /// The denylist that it answers from.
@@ -144,16 +244,65 @@ impl App {
         Ok(token)
     }
 
-    /// The facts about `token`, looked up off the async threads.
+    /// The same for an access or a refresh token; which of them it says itself.
+    pub(crate) async fn judge_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
+        match self.judge(token, TokenType::Access, &Demand::default()).await {
+            Err(Denial::Refused(Refusal::Unsupported("typ"))) => {
+                self.judge(token, TokenType::Refresh, &Demand::default()).await
+            }
+            judged => judged,
+        }
+    }
+
+    /// The same for somebody who wants to end what `token` belongs to. A refresh token that was exchanged for the next
+    /// still names its session: whoever logs out with it, late in a race of tabs, must be out.
+    pub(crate) async fn judge_to_end(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Denial> {
+        let token = self.keyring.verify(token, typ)?;
+        match self.judge_verified(token.clone(), &Demand::default()).await {
+            Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
+                match self.session_ended(&token, self.now()).await? {
+                    Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
+                    None => Ok(token),
+                }
+            }
+            judged => judged,
+        }
+    }
+
+    /// The facts about `token`.
     pub(crate) async fn facts(
         &self,
         token: VerifiedToken,
         now: UnixTime,
     ) -> Result<(VerifiedToken, Facts), StoreError> {
+        self.look_up(move |denylist| denylist.check(&token.targets(), now).map(|facts| (token, facts)))
+            .await
+    }
+
+    /// What ends all that `token` hangs on, but for itself.
+    pub(crate) async fn session_ended(
+        &self,
+        token: &VerifiedToken,
+        now: UnixTime,
+    ) -> Result<Option<Revocation>, StoreError> {
+        if self.denylist.is_clear(&token.targets().without_token()) {
+            return Ok(None);
+        }
+        let token = token.clone();
+        let facts = self.look_up(move |denylist| denylist.check(&token.targets().without_token(), now));
+        Ok(facts.await?.revocation)
+    }
+
+    /// Asks the denylist what may need the disk, off the async threads.
+    pub(crate) async fn look_up<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Denylist) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let denylist = Arc::clone(&self.denylist);
-        let check = move || denylist.check(&token.targets(), now).map(|facts| (token, facts));
         let gone = |_| StoreError::Engine("the look-up panicked".into());
-        tokio::task::spawn_blocking(check).await.map_err(gone)?
+        tokio::task::spawn_blocking(move || look(&denylist))
+            .await
+            .map_err(gone)?
     }
 }
 

@@ -20,14 +20,16 @@ mod random;
 mod rotation;
 mod routes;
 mod run;
+mod serving;
 mod session;
 
 pub use app::{App, OpenError};
 pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
-pub use config::{Config, ConfigError, Tokens};
+pub use config::{Config, ConfigError, Key, Tokens};
 pub use cookies::{CookieName, CookieSettings, Origin, SameSite};
 pub use limits::Limits;
 pub use listen::{Address, Listener};
 pub use routes::{admin, public};
 pub use run::run;
+pub use serving::Serving;

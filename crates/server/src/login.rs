@@ -1,7 +1,5 @@
 //! Logging a subject in.
 
-use std::sync::Arc;
-
 use ostracon_core::{Claims, ClientId, Note, Revocation, Scope, SessionId, Subject, Targets, UnixTime};
 use serde_json::{Map, Value};
 
@@ -91,9 +89,8 @@ impl App {
         if self.denylist.is_clear(&targets) {
             return Ok(None);
         }
-        let (denylist, kid) = (Arc::clone(&self.denylist), kid.clone());
-        let check = move || denylist.check(&Targets::of(&claims, Some(&kid)), now);
-        let facts = tokio::task::spawn_blocking(check).await.map_err(Problem::internal)??;
-        Ok(facts.revocation)
+        let kid = kid.clone();
+        let facts = self.look_up(move |denylist| denylist.check(&Targets::of(&claims, Some(&kid)), now));
+        Ok(facts.await?.revocation)
     }
 }

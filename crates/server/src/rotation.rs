@@ -12,10 +12,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ostracon_core::{
     Demand, Jti, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, VerifiedToken, decide,
 };
-use ostracon_store::StoreError;
+use ostracon_store::{Denylist, StoreError};
 
 use crate::{
-    app::{App, Denial},
+    app::App,
     problem::Problem,
     session::{Grant, Pair, Turn},
 };
@@ -140,15 +140,8 @@ impl App {
 
     /// Whether all that `token` hangs on, but for itself, is not revoked.
     async fn session_lives(&self, token: &VerifiedToken, now: UnixTime) -> Result<(), NotRefreshed> {
-        if self.denylist.is_clear(&token.targets().without_token()) {
-            return Ok(());
-        }
-        let (denylist, token) = (std::sync::Arc::clone(&self.denylist), token.clone());
-        let check = move || denylist.check(&token.targets().without_token(), now);
-        let facts = tokio::task::spawn_blocking(check)
-            .await
-            .map_err(|e| NotRefreshed::Failed(Problem::internal(e)))??;
-        facts.revocation.map_or(Ok(()), |_| Err(NotRefreshed::Revoked))
+        let ended = self.session_ended(token, now).await?;
+        ended.map_or(Ok(()), |_| Err(NotRefreshed::Revoked))
     }
 
     /// Whether a token that was exchanged before, as `standing` says, is answered its successor once more: for a while
@@ -177,7 +170,8 @@ impl App {
             iss: iss.clone(),
             jti: child,
         };
-        if !grace.is_zero() && now < until && !self.is_listed(child).await? {
+        let is_listed = move |denylist: &Denylist| denylist.entry(child.as_ref()).map(|entry| entry.is_some());
+        if !grace.is_zero() && now < until && !self.look_up(is_listed).await? {
             return Ok(());
         }
         let after = now.since(standing.effective_at()).as_secs();
@@ -190,24 +184,6 @@ impl App {
             .submit(vec![Revocation::new(session, Reason::ReuseDetected, &self.policy, now)])?
             .await?;
         Err(NotRefreshed::Reused)
-    }
-
-    async fn is_listed(&self, target: Target) -> Result<bool, NotRefreshed> {
-        let denylist = std::sync::Arc::clone(&self.denylist);
-        let look = move || denylist.entry(target.as_ref()).map(|entry| entry.is_some());
-        let listed = tokio::task::spawn_blocking(look)
-            .await
-            .map_err(|e| NotRefreshed::Failed(Problem::internal(e)))?;
-        Ok(listed?)
-    }
-}
-
-impl From<Denial> for NotRefreshed {
-    fn from(denial: Denial) -> Self {
-        match denial {
-            Denial::Refused(refusal) => refusal.into(),
-            Denial::Unknown(error) => error.into(),
-        }
     }
 }
 

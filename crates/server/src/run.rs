@@ -15,7 +15,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use crate::{app::App, limits::Limits, listen::Listener, routes};
+use crate::{limits::Limits, listen::Listener, routes, serving::Serving};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,7 +30,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 ///
 /// When the denylist cannot make its last checkpoint; all that was acknowledged is in its journal either way.
 pub async fn run(
-    app: Arc<App>,
+    serving: Serving,
     public: Listener,
     admin: Listener,
     sweep_every: Duration,
@@ -39,12 +39,12 @@ pub async fn run(
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
     for (listener, router) in [
-        (public, routes::public(Arc::clone(&app))),
-        (admin, routes::admin(Arc::clone(&app))),
+        (public, routes::public(serving.clone())),
+        (admin, routes::admin(serving.clone())),
     ] {
-        servers.spawn(serve(listener, router, app.limits.clone(), ended.clone()));
+        servers.spawn(serve(listener, router, serving.app().limits.clone(), ended.clone()));
     }
-    let sweeper = tokio::spawn(sweep(Arc::clone(&app), sweep_every));
+    let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
 
     shutdown.await;
     tracing::info!("ending; requests that are being answered are finished");
@@ -55,7 +55,7 @@ pub async fn run(
         tracing::warn!("some requests were not finished in time");
     }
     sweeper.abort();
-    let denylist = Arc::clone(app.denylist());
+    let denylist = Arc::clone(serving.app().denylist());
     tokio::task::spawn_blocking(move || denylist.close()).await??;
     Ok(())
 }
@@ -98,11 +98,12 @@ async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: wa
     graceful.shutdown().await;
 }
 
-async fn sweep(app: Arc<App>, every: Duration) {
+async fn sweep(serving: Serving, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        let app = serving.app();
         app.failures.sweep();
         let (denylist, now) = (Arc::clone(app.denylist()), app.now());
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {

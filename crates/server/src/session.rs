@@ -159,13 +159,6 @@ enum Audience<'a> {
 }
 
 impl App {
-    /// The key that signs.
-    pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
-        self.keys
-            .first()
-            .ok_or_else(|| Problem::internal("there is no signing key"))
-    }
-
     /// Signs the pair of `grant` that `turn` describes. The same turn gives the same claims, whenever it is asked for.
     ///
     /// # Errors

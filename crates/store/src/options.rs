@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 pub const FALSE_POSITIVE_RATES: RangeInclusive<f64> = 1e-6..=0.1;
 
 /// How a [`Denylist`](crate::Denylist) is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Whether Bloom filters answer for what is not listed. Without them each check reads the engine, with the same
     /// answers.

@@ -33,6 +33,11 @@ fn p062_p068_revocation() {
     assert_eq!(revoke(&login.refresh, "&token_type_hint=nonsense").status, 200);
     assert!(!server.passes(&login.access), "P68");
     assert_eq!(server.refresh(&login.refresh).problem().1, "session_revoked");
+    // So does one that was exchanged for the next.
+    let login = server.log_in("u");
+    let next = Login::read(&server.refresh(&login.refresh));
+    assert_eq!(revoke(&login.refresh, "").status, 200);
+    assert!(!server.passes(&next.access));
     // P65: what is dead, unknown or junk is no error, and has no effect.
     let bystander = server.log_in("u");
     for dead in [login.access.as_str(), "junk", &forged(&bystander.access)] {

@@ -115,7 +115,8 @@ session_ttl = "30d"     # whatever is refreshed
 refresh_grace = "10s"
 leeway = "30s"
 
-# The first key signs, all verify.
+# The first key that is not retired signs, all verify. To rotate: add the next key below this one and send SIGHUP, so
+# that others learn of it; move it up and send SIGHUP; then give this one retired_at = "2027-01-31T12:00:00Z".
 [[keys]]
 kid = {kid}
 alg = "EdDSA"

@@ -1,9 +1,9 @@
 //! `ostracon serve`.
 
-use std::{future::Future, path::PathBuf, sync::Arc};
+use std::{future::Future, path::PathBuf};
 
 use anyhow::Context;
-use ostracon_server::{Address, App, Clock, Config, Listener};
+use ostracon_server::{Address, App, Clock, Config, Listener, Serving};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -46,7 +46,11 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let at = (public.url()?, admin.url()?);
         let client = client.as_deref().filter(|_| arguments.dev);
         announce((&at.0, &at.1), &path, made.as_ref(), client);
-        ostracon_server::run(Arc::clone(&app), public, admin, sweep_every, shutdown).await
+        let serving = Serving::from(app);
+        let reloading = tokio::spawn(reload_when_told(serving.clone(), path)?);
+        let ended = ostracon_server::run(serving, public, admin, sweep_every, shutdown).await;
+        reloading.abort();
+        ended
     })
 }
 
@@ -82,6 +86,22 @@ fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.
+fn reload_when_told(serving: Serving, path: PathBuf) -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            let (serving, path) = (serving.clone(), path.clone());
+            let reload = move || -> anyhow::Result<()> { Ok(serving.reload(Config::load(&path)?)?) };
+            match tokio::task::spawn_blocking(reload).await {
+                Ok(Ok(())) => tracing::info!("the configuration is read again"),
+                Ok(Err(error)) => tracing::error!("the configuration stays as it was: {error:#}"),
+                Err(error) => tracing::error!(%error, "reading the configuration panicked; it stays as it was"),
+            }
         }
     })
 }

@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Policy, SigningKey, TierRule};
+use ostracon_core::{Issuer, Policy, SigningKey, TierRule, UnixTime};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options};
 use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
-use self::raw::{Raw, Span};
+use self::raw::{Moment, Raw, Span};
 use crate::{
     client::Client,
     cookies::{CookieName, CookieSettings, Origin},
@@ -41,8 +41,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// What is at stake, by audience, scope or path.
     pub rules: Vec<TierRule>,
-    /// The issuer's own keys; the first signs, all verify.
-    pub keys: Vec<SigningKey>,
+    /// The issuer's own keys; the first that is not retired signs, all verify.
+    pub keys: Vec<Key>,
     /// Who may call what.
     pub clients: Vec<Client>,
     /// The cookies, and who may send them.
@@ -55,6 +55,15 @@ pub struct Config {
     pub limits: Limits,
     /// The least important level that is logged.
     pub log_level: tracing::Level,
+}
+
+/// A key of the issuer's own.
+#[derive(Debug)]
+pub struct Key {
+    /// The key itself.
+    pub signing: SigningKey,
+    /// From when on it signs nothing, and vouches for nothing that is issued later.
+    pub retired_at: Option<UnixTime>,
 }
 
 /// What is issued, and what is accepted.
@@ -253,7 +262,7 @@ fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {
     })
 }
 
-fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<SigningKey>, ConfigError> {
+fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<Key>, ConfigError> {
     let problem = |at: String, problem: String| ConfigError::Value { at, problem };
     if raw.is_empty() {
         return Err(problem(
@@ -261,7 +270,7 @@ fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<SigningKey>, ConfigError>
             "at least one is needed; `ostracon init` makes one".into(),
         ));
     }
-    let mut keys: Vec<SigningKey> = Vec::with_capacity(raw.len());
+    let mut keys: Vec<Key> = Vec::with_capacity(raw.len());
     for (n, key) in raw.into_iter().enumerate() {
         let (member, file) = match (key.private_key_file, key.secret_file) {
             (Some(file), None) => ("private_key_file", file),
@@ -279,13 +288,16 @@ fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<SigningKey>, ConfigError>
             _ => SigningKey::from_secret(key.kid, key.alg, &bytes),
         }
         .map_err(|e| problem(at, format!("{}: {e}", file.display())))?;
-        if keys.iter().any(|k| k.kid() == signer.kid()) {
+        if keys.iter().any(|k| k.signing.kid() == signer.kid()) {
             return Err(problem(
                 format!("keys[{n}].kid"),
                 format!("{:?} stands twice", signer.kid()),
             ));
         }
-        keys.push(signer);
+        keys.push(Key {
+            signing: signer,
+            retired_at: key.retired_at.map(|Moment(at)| at),
+        });
     }
     Ok(keys)
 }

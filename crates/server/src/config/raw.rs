@@ -1,9 +1,14 @@
 //! The configuration as it is written: names and types, nothing compared with anything else yet.
 
-use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytesize::ByteSize;
-use ostracon_core::{Algorithm, Issuer, KeyId, TierRule};
+use ostracon_core::{Algorithm, Issuer, KeyId, TierRule, UnixTime};
 use serde::Deserialize;
 
 use crate::{client::Role, cookies::SameSite};
@@ -73,6 +78,7 @@ pub(super) struct Key {
     pub(super) alg: Algorithm,
     pub(super) private_key_file: Option<PathBuf>,
     pub(super) secret_file: Option<PathBuf>,
+    pub(super) retired_at: Option<Moment>,
 }
 
 #[derive(Deserialize)]
@@ -180,5 +186,20 @@ impl TryFrom<String> for Span {
         humantime::parse_duration(&text)
             .map(Self)
             .map_err(|_| format!("{text:?} is not a duration such as \"30s\", \"10m\" or \"14d\""))
+    }
+}
+
+/// A point in time as people write it.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Moment(pub(super) UnixTime);
+
+impl TryFrom<String> for Moment {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a time such as \"2027-01-31T12:00:00Z\"");
+        let time = humantime::parse_rfc3339(&text).map_err(|_| wrong())?;
+        let since = time.duration_since(UNIX_EPOCH).map_err(|_| wrong())?;
+        Ok(Self(UnixTime::EPOCH.saturating_add(since)))
     }
 }

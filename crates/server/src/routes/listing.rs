@@ -31,9 +31,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
     let wanted = Wanted::parse(&query)?;
-    let (denylist, now) = (Arc::clone(&app.denylist), app.now());
-    let look = move || wanted.page(&denylist, now);
-    let Page { entries, next } = tokio::task::spawn_blocking(look).await.map_err(Problem::internal)??;
+    let now = app.now();
+    let Page { entries, next } = app.look_up(move |denylist| wanted.page(denylist, now)).await?;
     let revocations: Vec<_> = entries.iter().map(|(id, entry)| answer(*id, entry)).collect();
     let cursor = next.map(|next| next.to_string());
     Ok(Json(json!({"revocations": revocations, "cursor": cursor})).into_response())
@@ -104,10 +103,7 @@ impl Wanted {
 async fn standing(app: &App, id: &str) -> Result<(Digest, Revocation), Problem> {
     let absent = || Problem::absent("no revocation that is in force has this id");
     let id: Digest = id.parse().map_err(|_| absent())?;
-    let denylist = Arc::clone(&app.denylist);
-    let entry = tokio::task::spawn_blocking(move || denylist.entry_by_id(&id))
-        .await
-        .map_err(Problem::internal)??;
+    let entry = app.look_up(move |denylist| denylist.entry_by_id(&id)).await?;
     let now = app.now();
     entry
         .filter(|entry| now < entry.retained_until())

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use ostracon_core::{Demand, Reason, Revocation, TargetRef, TokenType, VerifiedToken};
+use ostracon_core::{Reason, Revocation, TargetRef, TokenType, VerifiedToken};
 use ostracon_store::Receipt;
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub(super) async fn logout(
         .map(|token| (token, TokenType::Refresh));
     let mut revocations: Vec<Revocation> = Vec::new();
     for (token, typ) in access.into_iter().chain(refresh) {
-        match app.judge(token, typ, &Demand::default()).await {
+        match app.judge_to_end(token, typ).await {
             Ok(token) => {
                 let asked = revocation(&app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));

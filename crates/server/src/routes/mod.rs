@@ -22,10 +22,10 @@ use axum::{
     routing::{any, delete, get, post},
 };
 
-use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem};
+use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
-pub fn public(app: Arc<App>) -> Router {
+pub fn public(serving: impl Into<Serving>) -> Router {
     finish(
         Router::new()
             .route("/auth/verify", any(verify::verify))
@@ -35,12 +35,12 @@ pub fn public(app: Arc<App>) -> Router {
             .route("/auth/session", get(refresh::own))
             .merge(oauth::routes())
             .route("/.well-known/jwks.json", get(jwks::jwks)),
-        app,
+        serving.into(),
     )
 }
 
 /// What operators and trusted backends may ask.
-pub fn admin(app: Arc<App>) -> Router {
+pub fn admin(serving: impl Into<Serving>) -> Router {
     finish(
         Router::new()
             .route("/v1/sessions", post(sessions::create).get(sessions::list))
@@ -48,20 +48,20 @@ pub fn admin(app: Arc<App>) -> Router {
             .route("/v1/revocations", post(revocations::create).get(listing::list))
             .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
             .route("/v1/explain", post(explain::explain)),
-        app,
+        serving.into(),
     )
 }
 
-fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
+fn finish(router: Router<Serving>, serving: Serving) -> Router {
     router
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), in_time))
+        .layer(middleware::from_fn_with_state(serving.clone(), in_time))
         .layer(middleware::map_response(protect))
-        .with_state(app)
+        .with_state(serving)
 }
 
 /// Every answer depends on a token or a moment, unless its route says otherwise; none is what it does not say it is.

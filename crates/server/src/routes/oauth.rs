@@ -10,8 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use ostracon_core::{
-    Claims, ClientId, Demand, Jti, Reason, Refusal, Revocation, Scope, SessionId, Subject, TargetRef, TokenType,
-    VerifiedToken,
+    Claims, ClientId, Jti, Reason, Refusal, Revocation, Scope, SessionId, Subject, TargetRef, TokenType, VerifiedToken,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,10 +21,11 @@ use crate::{
     client::{Caller, Client, Role},
     problem::{OauthProblem, Problem},
     rotation::Wish,
+    serving::Serving,
     session::Pair,
 };
 
-pub(super) fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Serving> {
     Router::new()
         .route("/oauth/revoke", post(revoke))
         .route("/oauth/introspect", post(introspect))
@@ -65,19 +65,17 @@ fn token_of(form: &Parameters) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::request_invalid("token is missing"))
 }
 
-/// An access or a refresh token; which of them it says itself, so that a wrong hint costs nothing (P66, P79).
-async fn judge_either(app: &App, token: &str) -> Result<VerifiedToken, Denial> {
-    match app.judge(token, TokenType::Access, &Demand::default()).await {
-        Err(Denial::Refused(Refusal::Unsupported("typ"))) => {
-            app.judge(token, TokenType::Refresh, &Demand::default()).await
-        }
+/// Which kind of token it is it says itself, so that a wrong hint costs nothing (P66, P79).
+async fn to_end(app: &App, token: &str) -> Result<VerifiedToken, Denial> {
+    match app.judge_to_end(token, TokenType::Access).await {
+        Err(Denial::Refused(Refusal::Unsupported("typ"))) => app.judge_to_end(token, TokenType::Refresh).await,
         judged => judged,
     }
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OauthProblem> {
     let (client, form) = called(&app, request, Some(Role::Revoke)).await?;
-    let token = match judge_either(&app, token_of(&form)?).await {
+    let token = match to_end(&app, token_of(&form)?).await {
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(Problem::from(error).into()),
         // What is not good is no error: it is as dead as its client wants it (RFC 7009 §2.2).
@@ -107,7 +105,7 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
 
 async fn introspect(State(app): State<Arc<App>>, request: Request) -> Result<Response, OauthProblem> {
     let (_, form) = called(&app, request, Some(Role::Introspect)).await?;
-    match judge_either(&app, token_of(&form)?).await {
+    match app.judge_either(token_of(&form)?).await {
         Ok(token) => Ok(Json(active(token.typ(), token.claims())).into_response()),
         Err(Denial::Unknown(error)) => Err(Problem::from(error).into()),
         Err(Denial::Refused(_)) => Ok(Json(json!({"active": false})).into_response()),

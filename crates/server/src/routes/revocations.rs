@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use ostracon_core::{Demand, Note, Reason, Revocation, Target, TargetRef, TokenType, UnixTime};
+use ostracon_core::{Note, Reason, Refusal, Revocation, Target, TargetRef, UnixTime};
 use ostracon_store::{Digest, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -167,14 +167,10 @@ fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Proble
 }
 
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
-    let mut judged = app.judge(token, TokenType::Access, &Demand::default()).await;
-    if matches!(&judged, Err(Denial::Refused(refusal)) if *refusal == ostracon_core::Refusal::Unsupported("typ")) {
-        judged = app.judge(token, TokenType::Refresh, &Demand::default()).await;
-    }
-    let token = match judged {
+    let token = match app.judge_either(token).await {
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(error.into()),
-        Err(Denial::Refused(ostracon_core::Refusal::Revoked(revocation))) => {
+        Err(Denial::Refused(Refusal::Revoked(revocation))) => {
             let id = app.denylist.id(revocation.target().as_ref());
             return Ok(Asked::Stands(Receipt {
                 id,

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ostracon_core::{Claims, ClientId, Note, Reason, Revocation, Scope, SessionId, Subject, Target, Targets, UnixTime};
-use ostracon_store::StoreError;
+use ostracon_store::{Denylist, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -117,13 +117,15 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
         Some(_) => return Err(Problem::request_invalid(format!("limit is 1 to {MOST}"))),
     };
     let now = app.now();
-    let look = move || live(&app, &sub, now, limit);
-    let sessions = tokio::task::spawn_blocking(look).await.map_err(Problem::internal)??;
+    let all = Arc::clone(&app);
+    let sessions = app
+        .look_up(move |denylist| live(&all, denylist, &sub, now, limit))
+        .await?;
     Ok(Json(serde_json::json!({"sessions": sessions})).into_response())
 }
 
 /// What is listed and not revoked. Blocks.
-fn live(app: &App, sub: &Subject, now: UnixTime, limit: usize) -> Result<Vec<Listed>, StoreError> {
+fn live(app: &App, denylist: &Denylist, sub: &Subject, now: UnixTime, limit: usize) -> Result<Vec<Listed>, StoreError> {
     let mut sessions = Vec::new();
     for session in app.registry.of_subject(sub, now, limit)? {
         let claims = serde_json::json!({
@@ -133,12 +135,7 @@ fn live(app: &App, sub: &Subject, now: UnixTime, limit: usize) -> Result<Vec<Lis
         let Ok(claims) = Claims::parse(claims.to_string().as_bytes()) else {
             continue;
         };
-        if app
-            .denylist
-            .check(&Targets::of(&claims, None), now)?
-            .revocation
-            .is_none()
-        {
+        if denylist.check(&Targets::of(&claims, None), now)?.revocation.is_none() {
             sessions.push(Listed {
                 sub: session.sub,
                 sid: session.sid,
