@@ -33,6 +33,14 @@ impl Ask {
         }
     }
 
+    /// The same server, with `path` before each path.
+    pub(crate) fn below(&self, path: &str) -> Self {
+        Self {
+            base: format!("{}{path}", self.base),
+            ..self.clone()
+        }
+    }
+
     /// Host and port.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")

@@ -3,15 +3,22 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     reason = "a test that cannot go on fails"
 )]
 
+mod application;
+mod browser;
 mod http;
 mod keys;
 mod program;
+mod proxy;
 
+pub use application::{Application, Arrived, Reply};
+pub use browser::{Browser, KeptCookie};
 pub use http::{Answer, Ask, raw};
 pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, now, wait_for};
+pub use proxy::Proxy;

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "e2e/browser.rs"]
+mod browser;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/crash.rs"]
@@ -21,6 +23,8 @@ mod main_job;
 mod oauth;
 #[path = "e2e/operators.rs"]
 mod operators;
+#[path = "e2e/proxy.rs"]
+mod proxy;
 #[path = "e2e/refresh.rs"]
 mod refresh;
 #[path = "e2e/reload.rs"]
