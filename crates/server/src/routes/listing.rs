@@ -8,9 +8,9 @@ use axum::{
 };
 use ostracon_core::{Kind, Revocation, Target, UnixTime};
 use ostracon_store::{Denylist, Digest, Page, StoreError};
-use serde_json::json;
+use serde::Serialize;
 
-use super::revocations::answer;
+use super::revocations::{Answer, answer};
 use crate::{
     answer::Json,
     app::App,
@@ -34,9 +34,18 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     let wanted = Wanted::parse(&query)?;
     let now = app.now();
     let Page { entries, next } = app.look_up(move |denylist| wanted.page(denylist, now)).await?;
-    let revocations: Vec<_> = entries.iter().map(|(id, entry)| answer(*id, entry)).collect();
-    let cursor = next.map(|next| next.to_string());
-    Ok(Json(json!({"revocations": revocations, "cursor": cursor})).into_response())
+    Ok(Json(Listing {
+        revocations: entries.iter().map(|(id, entry)| answer(*id, entry)).collect(),
+        cursor: next.map(|next| next.to_string()),
+    })
+    .into_response())
+}
+
+#[derive(Serialize)]
+struct Listing<'a> {
+    revocations: Vec<Answer<'a>>,
+    /// What the next page is asked for with; null on the last.
+    cursor: Option<String>,
 }
 
 struct Wanted {
