@@ -2,12 +2,11 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
+use axum::{Router, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use ostracon_core::UnixTime;
 use tokio::{
@@ -15,6 +14,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
+use tower::ServiceExt;
 
 use crate::{limits::Limits, listen::Listener, routes, serving::Serving};
 
@@ -86,7 +86,11 @@ async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: wa
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone().layer(Extension(peer)));
+        let router = router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.clone().oneshot(request)
+        });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
