@@ -16,8 +16,16 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(json["exp"].as_f64().expect("a number") >= claims.exp().as_secs() as f64);
 
     let policy = Policy::default();
-    for now in [UnixTime::EPOCH, claims.iat().unwrap_or(UnixTime::EPOCH), claims.exp(), UnixTime::MAX] {
-        let demand = Demand { tier: Tier::High, ..Demand::default() };
+    for now in [
+        UnixTime::EPOCH,
+        claims.iat().unwrap_or(UnixTime::EPOCH),
+        claims.exp(),
+        UnixTime::MAX,
+    ] {
+        let demand = Demand {
+            tier: Some(Tier::High),
+            ..Demand::default()
+        };
         let clear = decide(&claims, &demand, &Facts::none(), &policy, now);
         for target in Targets::of(&claims, None).iter() {
             let entry = Revocation::new(target.to_owned(), Reason::Logout, &policy, now);

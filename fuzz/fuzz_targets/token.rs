@@ -22,7 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = core::str::from_utf8(bytes) {
         if let Ok(compact) = Compact::split(text) {
             assert_eq!(text, format!("{}.{}", compact.signing_input(), compact.signature()));
-            for decoded in [compact.decode_header(), compact.decode_payload()].into_iter().flatten() {
+            for decoded in [compact.decode_header(), compact.decode_payload()]
+                .into_iter()
+                .flatten()
+            {
                 // One spelling for each sequence of bytes.
                 assert!(text.contains(&URL_SAFE_NO_PAD.encode(decoded)));
             }

@@ -57,7 +57,6 @@ fn judge(
 ) -> Result<(), Refusal> {
     let demand = Demand {
         audiences: &["shop"],
-        tier: policy.tier(claims, Some(path)),
         path: Some(path),
         ..Demand::default()
     };

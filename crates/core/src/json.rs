@@ -283,6 +283,10 @@ mod tests {
         assert_eq!(problem(deep(MAX_DEPTH)), "nested too deep");
         assert_eq!(problem(deep(100_000)), "nested too deep");
 
+        let nested = |n: usize| format!("{}0{}", "{\"a\":".repeat(n), "}".repeat(n));
+        assert!(object(nested(MAX_DEPTH).as_bytes(), ["a"]).is_ok());
+        assert_eq!(problem(nested(MAX_DEPTH + 1)), "nested too deep");
+
         let wide = |n: usize| {
             format!(
                 "{{{}}}",

@@ -76,13 +76,23 @@ pub struct Revocation {
 impl Revocation {
     /// A revocation of `target` that takes effect at `now`, kept for as long as `policy` could accept what it denies.
     ///
-    /// A subject, client, key or issuer is cut off at `now`; see [`Revocation::before`]. A token is taken to live for
+    /// A subject, client, key or issuer is cut off at `now`; see [`Revocation::before`]. A session has no cut-off: all that
+    /// was issued of it by now is denied, and whoever goes on issuing for an ended session is not stopped for good. A token is taken to live for
     /// as long as any can; see [`Revocation::expiring`].
     #[must_use]
     pub fn new(target: Target, reason: Reason, policy: &Policy, now: UnixTime) -> Self {
         let now = now.floor_to_second();
         let before = target.as_ref().kind().has_cutoff().then_some(now);
-        let retained_until = policy.forgettable(now.saturating_add(policy.longest_lifetime()));
+        // I1: the last token to be hit was issued at the end of this second, or, where there is no cut-off, by a clock that
+        // is ahead of ours by as much as can be configured.
+        let second = core::time::Duration::from_secs(1);
+        let ahead = if before.is_some() {
+            second
+        } else {
+            second.saturating_add(Policy::MAX_LEEWAY)
+        };
+        let last = now.saturating_add(ahead);
+        let retained_until = policy.forgettable(last.saturating_add(policy.longest_lifetime()));
         Self {
             target,
             before,
@@ -216,10 +226,13 @@ impl Revocation {
     /// beginning) is from the one with the later cut-off, between equals from one that is not [`Reason::Rotated`], which
     /// alone leaves a retry its grace, between equals from the earlier.
     ///
-    /// Commutative, associative and idempotent, so that the order in which records are applied does not matter.
+    /// A revocation of another target changes nothing. Commutative, associative and idempotent, so that the order in which records are applied does not matter.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
-        debug_assert_eq!(self.target, other.target, "only revocations of one target are merged");
+        // Of another target, it has nothing to say about this one.
+        if self.target != other.target {
+            return self;
+        }
         let retained_until = self.retained_until.max(other.retained_until);
         let lax = |r: &Self| r.reason == Reason::Rotated;
         let rank = |r: &Self| {
@@ -294,6 +307,31 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_cutoff_denies_everything_and_not_nothing() {
+        let entry = Revocation::restored(subject(), None, at(5), at(100), Reason::Admin, None);
+        assert_eq!(entry.cutoff(), Some(UnixTime::from_secs(UnixTime::MAX.as_secs())));
+        assert!(entry.denies(Some(at(50))));
+    }
+
+    #[test]
+    fn what_people_read_of_two_equals_is_from_the_earlier() {
+        let entry = |effective, note: &str| {
+            let note = Some(Note::new(note).unwrap());
+            Revocation::restored(subject(), Some(at(1)), at(effective), at(9), Reason::Admin, note)
+        };
+        let merged = entry(7, "late").merge(entry(3, "early"));
+        assert_eq!(
+            (merged.effective_at(), merged.note().map(Note::as_str)),
+            (at(3), Some("early"))
+        );
+        let other = Target::Issuer {
+            iss: Issuer::new("i").unwrap(),
+        };
+        let foreign = Revocation::new(other, Reason::Admin, &Policy::default(), at(500));
+        assert_eq!(entry(7, "late").merge(foreign), entry(7, "late"));
+    }
+
+    #[test]
     fn a59_a_token_that_does_not_say_when_is_denied() {
         assert!(Revocation::new(subject(), Reason::Logout, &Policy::default(), at(100)).denies(None));
     }
@@ -344,6 +382,36 @@ mod tests {
             prop_assert!(a.cutoff() != b.cutoff() || rotated(&both) == (rotated(&a) && rotated(&b)));
             for one in [a, b] {
                 prop_assert!(!one.hits(&targets, at(now)) || both.hits(&targets, at(now)));
+            }
+        }
+
+        /// I1 for a revocation as it is made: no token that it hits is accepted again once it may be forgotten, of whatever
+        /// kind its target is and however far ahead the clock that issued it was.
+        #[test]
+        fn i1_retention_covers_every_token_that_was_accepted_when_it_was_revoked(
+            kind in 0..6_usize, now_millis in 1_000_000..1_003_000_u64, ahead_millis in 0..301_000_u64,
+            leeway in prop_oneof![Just(0_u64), 140..=160_u64, 299..=300_u64], longest in 1..700_u64,
+        ) {
+            let policy = Policy::default()
+                .with_leeway(Duration::from_secs(leeway)).unwrap()
+                .with_longest_lifetime(Duration::from_secs(longest));
+            let now = UnixTime::from_millis(now_millis);
+            // Mostly within what is accepted: the boundary is where it matters.
+            let iat_millis = now_millis + ahead_millis.min(leeway * 1000);
+            let exp = iat_millis + longest * 1000;
+            let json = format!(
+                r#"{{"iss":"i","sub":"u","jti":"j","sid":"s","client_id":"c","iat":{}.{:03},"exp":{}.{:03}}}"#,
+                iat_millis / 1000, iat_millis % 1000, exp / 1000, exp % 1000,
+            );
+            let claims = crate::Claims::parse(json.as_bytes()).unwrap();
+            let kid = crate::KeyId::new("k").unwrap();
+            let targets = Targets::of(&claims, Some(&kid));
+            let target = targets.iter().nth(kind).unwrap().to_owned();
+            let entry = Revocation::new(target, Reason::Admin, &policy, now);
+            let judge = |at| crate::decide(&claims, &crate::Demand::default(), &crate::Facts::none(), &policy, at);
+            if entry.hits(&targets, now) {
+                let end = entry.retained_until();
+                prop_assert!(judge(end).is_err(), "{:?} is accepted again at {end:?}", entry.target());
             }
         }
 

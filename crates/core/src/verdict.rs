@@ -19,19 +19,22 @@ pub struct Demand<'a> {
     pub audiences: &'a [&'a str],
     /// The token must allow all of this.
     pub scope: Scope,
-    /// How much is at stake, at least: a rule of the policy that applies can raise it; see [`Policy::tier`].
-    pub tier: Tier,
+    /// How much is at stake, at least: a rule of the policy that applies can raise it. Where nothing is said, what the
+    /// policy says; see [`Policy::tier`].
+    pub tier: Option<Tier>,
     /// Where the request goes, for the rules of the policy that are by path.
     pub path: Option<&'a str>,
 }
 
 impl Demand<'_> {
-    /// How much is at stake for a token with `claims`: what is demanded, or more if a rule of the policy says so.
+    /// How much is at stake for a token with `claims`: what the policy says, and at least what is
+    /// demanded.
     #[must_use]
     pub fn tier(&self, claims: &Claims, policy: &Policy) -> Tier {
-        policy
-            .rules(claims, self.path)
-            .map_or(self.tier, |tier| self.tier.max(tier))
+        match self.tier {
+            None => policy.tier(claims, self.path),
+            Some(tier) => policy.rules(claims, self.path).map_or(tier, |rule| rule.max(tier)),
+        }
     }
 
     /// Whether the denylist has to be asked about a token with `claims`.
@@ -225,6 +228,9 @@ fn start(claims: &Claims, policy: &Policy, now: UnixTime) -> Result<(), Refusal>
 fn lifetime(claims: &Claims, policy: &Policy) -> Result<(), Refusal> {
     let within = |iat| claims.exp().since(iat) <= policy.longest_lifetime();
     let too_long = Refusal::ClaimInvalid("exp", "later than the longest lifetime allows");
+    // A token that ends before it begins was never meant for anyone.
+    let backwards = Refusal::ClaimInvalid("exp", "before iat");
+    holds(claims.iat().is_none_or(|iat| iat <= claims.exp()), backwards)?;
     holds(claims.iat().is_none_or(within), too_long)
 }
 
@@ -335,7 +341,7 @@ mod tests {
     fn low_tier_asks_about_long_lived_tokens_all_the_same() {
         let policy = Policy::default().with_low_tier_lifetime(Duration::from_secs(10));
         let low = Demand {
-            tier: Tier::Low,
+            tier: Some(Tier::Low),
             ..Demand::default()
         };
         assert!(!low.asks_denylist(&claims(20, ""), &policy));

@@ -31,3 +31,6 @@ mod tree;
 mod vectors;
 #[path = "core/verdict.rs"]
 mod verdict;
+#[cfg(feature = "jwt")]
+#[path = "core/weak.rs"]
+mod weak;

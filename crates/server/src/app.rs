@@ -9,7 +9,7 @@ use std::{
 
 use ostracon_core::{
     Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
-    SigningKey, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
+    SigningKey, Tier, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
 use ostracon_store::{Denylist, Options, Registry, StoreError};
 
@@ -41,6 +41,14 @@ pub struct App {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
+}
+
+/// What is asked of a token where no route is guarded, but somebody acts by it: the denylist, whatever rules there are.
+pub(crate) fn thorough() -> Demand<'static> {
+    Demand {
+        tier: Some(Tier::Standard),
+        ..Demand::default()
+    }
 }
 
 /// Why an application cannot be opened.
@@ -258,9 +266,9 @@ impl App {
 
     /// The same for an access or a refresh token; which of them it says itself.
     pub(crate) async fn judge_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        match self.judge(token, TokenType::Access, &Demand::default()).await {
+        match self.judge(token, TokenType::Access, &thorough()).await {
             Err(Denial::Refused(Refusal::Unsupported("typ"))) => {
-                self.judge(token, TokenType::Refresh, &Demand::default()).await
+                self.judge(token, TokenType::Refresh, &thorough()).await
             }
             judged => judged,
         }
@@ -270,7 +278,7 @@ impl App {
     /// still names its session: whoever logs out with it, late in a race of tabs, must be out.
     pub(crate) async fn judge_to_end(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Denial> {
         let token = self.keyring.verify(token, typ)?;
-        match self.judge_verified(token.clone(), &Demand::default()).await {
+        match self.judge_verified(token.clone(), &thorough()).await {
             Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
                 match self.session_ended(&token, self.now()).await? {
                     Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),

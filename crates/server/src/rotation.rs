@@ -9,13 +9,11 @@ use std::path::Path;
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ostracon_core::{
-    Demand, Jti, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, VerifiedToken, decide,
-};
+use ostracon_core::{Jti, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, VerifiedToken, decide};
 use ostracon_store::{Denylist, StoreError};
 
 use crate::{
-    app::App,
+    app::{App, thorough},
     problem::Problem,
     session::{Grant, Pair, Turn},
 };
@@ -91,7 +89,7 @@ impl App {
         let now = self.now();
         decide(
             parent.claims(),
-            &Demand::default(),
+            &thorough(),
             &self.denylist.unlisted(),
             &self.policy,
             now,

@@ -262,7 +262,17 @@ mod tests {
             "010b7469636b65742034373131",                 // note
             "54c76361",                                   // CRC-32
         );
-        let row = encode(&samples()[2]).unwrap();
+        let sample = &samples()[2];
+        let at = UnixTime::from_secs;
+        let revocation = Revocation::restored(
+            sample.target().clone(),
+            Some(at(1_790_000_000)),
+            at(1_790_000_000),
+            at(1_792_592_300),
+            Reason::PasswordChange,
+            sample.note().cloned(),
+        );
+        let row = encode(&revocation).unwrap();
         let hex = row.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         assert_eq!(hex, pinned);
     }

@@ -84,10 +84,12 @@ impl Policy {
         self
     }
 
-    /// With a longest life of tokens that [`Tier::Low`] accepts without asking the denylist; at most the longest of all.
+    /// With a longest life of tokens that [`Tier::Low`] accepts without asking the denylist; between a second
+    /// and the longest of all.
     #[must_use]
     pub fn with_low_tier_lifetime(mut self, low_tier_lifetime: Duration) -> Self {
-        self.0.low_tier_lifetime = low_tier_lifetime.min(self.0.longest_lifetime);
+        let least = Duration::from_secs(1);
+        self.0.low_tier_lifetime = low_tier_lifetime.clamp(least, self.0.longest_lifetime.max(least));
         self
     }
 

@@ -16,6 +16,14 @@ pub enum KeyError {
         /// What it needs.
         least: usize,
     },
+    /// An HMAC key longer than anybody makes one.
+    #[error("the secret has {found} bytes; at most {most} are taken")]
+    SecretTooLong {
+        /// What it has.
+        found: usize,
+        /// What is taken.
+        most: usize,
+    },
     /// An HMAC key that people thought up, or that repeats itself (RFC 8725 §3.5).
     #[error("the secret can be guessed; it must come from a random generator")]
     SecretGuessable,

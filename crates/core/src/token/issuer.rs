@@ -12,7 +12,8 @@ use crate::{claims::Claims, policy::Policy, refusal::Refusal, text::KeyId, time:
 #[derive(Debug, Default)]
 pub struct IssuerKeys {
     keys: HashMap<KeyId, VerifyingKey>,
-    audiences: Vec<Box<str>>,
+    /// None for any.
+    audiences: Option<Vec<Box<str>>>,
     longest_lifetime: Option<Duration>,
 }
 
@@ -68,10 +69,11 @@ impl IssuerKeys {
         }
     }
 
-    /// With audiences: a token of this issuer must be for one of them, whatever a route demands (RFC 8725 §3.9).
+    /// With audiences: a token of this issuer must be for one of them, whatever a route demands (RFC 8725 §3.9). Where
+    /// there is none among them, no token is.
     #[must_use]
     pub fn with_audiences<A: Into<Box<str>>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.audiences = audiences.into_iter().map(Into::into).collect();
+        self.audiences = Some(audiences.into_iter().map(Into::into).collect());
         self
     }
 
@@ -106,8 +108,8 @@ impl IssuerKeys {
 
     /// Whether what the issuer is trusted for covers a token of its with `claims`, signed by `key`.
     pub(super) fn covers(&self, claims: &Claims, key: &VerifyingKey) -> Result<(), Refusal> {
-        let audience = self.audiences.iter().any(|audience| claims.aud().contains(audience));
-        if !audience && !self.audiences.is_empty() {
+        let is_for = |audiences: &Vec<Box<str>>| audiences.iter().any(|audience| claims.aud().contains(audience));
+        if !self.audiences.as_ref().is_none_or(is_for) {
             return Err(Refusal::AudienceMismatch);
         }
         let issued = |otherwise| claims.iat().ok_or(otherwise);

@@ -155,6 +155,10 @@ impl Members {
         let Some(ops) = &self.key_ops else {
             return Ok(());
         };
+        // RFC 7517 §4.3 knows eight; each is held against the others.
+        if ops.len() > 16 {
+            return Err(KeyError::NotAJwk);
+        }
         let twice = ops
             .iter()
             .enumerate()

@@ -45,15 +45,24 @@ pub(super) fn check_secret(alg: Algorithm, secret: &[u8]) -> Result<(), KeyError
     if found < least {
         return Err(KeyError::SecretTooShort { alg, found, least });
     }
+    if found > MOST_SECRET_BYTES {
+        return Err(KeyError::SecretTooLong {
+            found,
+            most: MOST_SECRET_BYTES,
+        });
+    }
     strength::check(secret)
 }
+
+/// No generator makes longer ones, and what looks at a secret takes the square of its length.
+const MOST_SECRET_BYTES: usize = 1024;
 
 impl SigningKey {
     /// An HMAC key of raw bytes.
     ///
     /// # Errors
     ///
-    /// [`KeyError::SecretTooShort`], [`KeyError::SecretGuessable`], [`KeyError::SecretIsAKey`], [`KeyError::WrongKind`].
+    /// [`KeyError::SecretTooShort`], [`KeyError::SecretTooLong`], [`KeyError::SecretGuessable`], [`KeyError::SecretIsAKey`], [`KeyError::WrongKind`].
     pub fn from_secret(kid: KeyId, alg: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         check_secret(alg, secret)?;
         Ok(Self {

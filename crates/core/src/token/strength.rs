@@ -1,5 +1,6 @@
 //! Whether a secret can be guessed (RFC 8725 §3.5).
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::KeyError;
@@ -32,19 +33,35 @@ pub(super) fn check(secret: &[u8]) -> Result<(), KeyError> {
     }
 }
 
-/// CVE-2022-29217: a verifier that takes any key for a secret lets everyone sign who knows the public one.
+/// CVE-2022-29217: a verifier that takes any key for a secret lets everyone sign who knows the public one. Looks through
+/// the spellings in which keys are passed around; it cannot know them all.
 fn is_a_key(secret: &[u8]) -> bool {
-    let text = secret.trim_ascii_start();
-    let der = match secret {
-        [0x30, 0x81, len, 0x30 | 0x02, ..] => secret.len() == usize::from(*len).saturating_add(3),
-        [0x30, 0x82, high, low, 0x30 | 0x02, ..] => {
-            secret.len() == usize::from(u16::from_be_bytes([*high, *low])).saturating_add(4)
-        }
-        [0x30, len, 0x30, ..] => secret.len() == usize::from(*len).saturating_add(2),
-        _ => false,
+    let spelled = secret.trim_ascii();
+    let has = |part: &[u8]| spelled.windows(part.len()).any(|window| window == part);
+    // SSH keys are a type, a space, and the base64 of the type's length, which begins with zeros.
+    let text = has(b"-----BEGIN") || has(b"\"kty\"") || has(b" AAAA");
+    let decoded = || {
+        let body: Zeroizing<Vec<u8>> = spelled
+            .iter()
+            .copied()
+            .filter(|b| !b.is_ascii_whitespace())
+            .collect::<Vec<_>>()
+            .into();
+        STANDARD.decode(&*body).map(Zeroizing::new)
     };
-    let jwk = text.starts_with(b"{") && text.windows(5).any(|part| part == b"\"kty\"");
-    der || jwk || text.starts_with(b"-----BEGIN") || text.starts_with(b"ssh-")
+    text || is_der(secret) || is_der(secret.trim_ascii_end()) || decoded().is_ok_and(|bytes| is_der(&bytes))
+}
+
+/// Whether it is one DER sequence that begins with a number or another sequence, as all keys do.
+fn is_der(bytes: &[u8]) -> bool {
+    match bytes {
+        [0x30, 0x81, len, 0x30 | 0x02, ..] => bytes.len() == usize::from(*len).saturating_add(3),
+        [0x30, 0x82, high, low, 0x30 | 0x02, ..] => {
+            bytes.len() == usize::from(u16::from_be_bytes([*high, *low])).saturating_add(4)
+        }
+        [0x30, len, 0x30 | 0x02, ..] => bytes.len() == usize::from(*len).saturating_add(2),
+        _ => false,
+    }
 }
 
 /// Shannon's measure over the values that occur, times their number.
@@ -133,7 +150,6 @@ fn is_like_a_word(run: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine, engine::general_purpose::STANDARD};
     use proptest::prelude::*;
 
     use super::*;

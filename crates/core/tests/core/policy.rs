@@ -233,3 +233,14 @@ fn an_unclear_path_never_lowers_the_tier() {
     let by_audience = Policy::builder().tier(TierRule::audience("shop", Tier::Low).unwrap());
     assert_eq!(tier(by_audience, Some("")), Tier::Low);
 }
+
+/// What is built without a builder is what a builder takes, too.
+#[test]
+fn a_policy_that_was_changed_can_be_written_and_read() {
+    for low in [Duration::ZERO, SEC, Duration::from_hours(24 * 365)] {
+        let policy = Policy::default().with_low_tier_lifetime(low);
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
+        assert!(policy.with_leeway(Duration::ZERO).is_ok());
+    }
+}

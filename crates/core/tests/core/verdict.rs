@@ -35,7 +35,7 @@ fn revoked(policy: &Policy) -> Facts {
 
 fn tiered(tier: Tier) -> Demand<'static> {
     Demand {
-        tier,
+        tier: Some(tier),
         ..Demand::default()
     }
 }
@@ -399,4 +399,34 @@ proptest! {
             prop_assert_eq!(trace.refusal(), seen.as_ref().err());
         }
     }
+}
+
+/// The policy's own tier counts where a route says nothing; nobody has to ask for it.
+#[test]
+fn where_no_tier_is_demanded_the_policys_counts() {
+    let policy = Policy::builder()
+        .default_tier(Tier::High)
+        .high_tier_age(Duration::from_mins(1))
+        .leeway(Duration::ZERO)
+        .build()
+        .unwrap();
+    let token = Claims::parse(br#"{"iss":"i","sub":"u","jti":"j","iat":1000,"exp":1600}"#).unwrap();
+    let ask = |tier| {
+        let demand = Demand {
+            tier,
+            ..Demand::default()
+        };
+        decide(&token, &demand, &Facts::none(), &policy, at(1_500))
+    };
+    assert_eq!(ask(None), Err(Refusal::TooOld));
+    assert_eq!(ask(Some(Tier::Standard)), Ok(()));
+    let unknown = decide(&token, &Demand::default(), Known::NotAsked, &policy, at(1_010));
+    assert_eq!(unknown, Err(Refusal::StoreUnavailable));
+}
+
+#[test]
+fn a_token_that_ends_before_it_begins_is_refused() {
+    let token = Claims::parse(br#"{"iss":"i","sub":"u","jti":"j","iat":1000,"exp":999}"#).unwrap();
+    let judged = decide(&token, &Demand::default(), &Facts::none(), &Policy::default(), at(990));
+    assert_eq!(judged, Err(Refusal::ClaimInvalid("exp", "before iat")));
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::revocations::{self, answer};
 use crate::{
     answer::Json,
-    app::App,
+    app::{App, thorough},
     body,
     client::{Caller, Role},
     problem::Problem,
@@ -83,7 +83,7 @@ pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
             let audience = aud.as_deref().unwrap_or(&app.tokens.audience);
             let demand = Demand {
                 audiences: &[audience],
-                ..Demand::default()
+                ..thorough()
             };
             let verdict = decide_observed(token.claims(), &demand, &facts, &app.policy, now, &mut trace);
             (verdict, Some(about(&token)), facts)

@@ -7,12 +7,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use ostracon_core::{ClientId, Demand, SessionId, Subject, TokenType, UnixTime};
+use ostracon_core::{ClientId, SessionId, Subject, TokenType, UnixTime};
 use serde::Serialize;
 
 use crate::{
     answer::Json,
-    app::App,
+    app::{App, thorough},
     body::Parameters,
     cookies,
     credentials::{self, Ambiguous},
@@ -68,9 +68,7 @@ pub(super) async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Resu
         .map_err(|Ambiguous| Problem::credentials_ambiguous())?
         .ok_or_else(Problem::token_missing)?;
     // Whatever it is for: the session is its owner's.
-    let token = app
-        .judge(presented.token, TokenType::Access, &Demand::default())
-        .await?;
+    let token = app.judge(presented.token, TokenType::Access, &thorough()).await?;
     let claims = token.claims();
     Ok(Json(Own {
         sub: claims.sub(),
