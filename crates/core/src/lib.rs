@@ -12,6 +12,9 @@
 //! 4. [`Targets`] names all that a revocation could hit it by.
 //! 5. [`decide`] takes the claims, what is known of those targets, the [`Policy`] and the time, and accepts or refuses.
 //!
+//! A token is what it is whatever else is in the program, but for one thing: `serde_json`'s feature `arbitrary_precision`,
+//! turned on by any crate of the tree, makes dates with fractions no numbers, and such tokens are refused.
+//!
 //! ```
 //! use core::time::Duration;
 //! use ostracon_core::{Claims, Demand, Facts, Policy, Refusal, UnixTime, decide};

@@ -117,7 +117,8 @@ impl Policy {
         self.0.session_lifetime
     }
 
-    /// The longest life of any token.
+    /// The longest life of any token. Revocations are retained by it: raised later, it may let a token live on whose
+    /// revocation was made, and forgotten, under the shorter one. Whoever raises it keeps the longest there ever was.
     #[must_use]
     pub fn longest_lifetime(&self) -> Duration {
         self.0.longest_lifetime
