@@ -42,7 +42,7 @@ pub(super) fn demo() -> anyhow::Result<()> {
         }
     });
     // Whatever happened, nothing is left behind.
-    running.kill();
+    running.end();
     dir.close()?;
     match told? {
         Some(()) => {
@@ -238,13 +238,11 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OSTRACON_")) {
             command.env_remove(name);
         }
-        let mut child = command
+        command
             .env("OSTRACON_LOG__LEVEL", "warn")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take();
-        running.set(child);
+            .stdout(Stdio::piped());
+        let stdout = running.spawn(&mut command)?;
         let mut stdout = BufReader::new(stdout.context("the server has no output")?);
         let mut address = |name: &str| loop {
             let mut line = String::new();
@@ -266,27 +264,45 @@ impl Server {
 
 /// The server's process, to be ended by whoever has to.
 #[derive(Clone, Default)]
-struct Running(Arc<Mutex<Option<Child>>>);
+struct Running(Arc<Mutex<Process>>);
+
+#[derive(Default)]
+struct Process {
+    child: Option<Child>,
+    /// Nothing is started any more.
+    over: bool,
+}
 
 impl Running {
-    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+    fn lock(&self) -> MutexGuard<'_, Process> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, child: Child) {
-        *self.lock() = Some(child);
+    fn spawn(&self, command: &mut Command) -> anyhow::Result<Option<ChildStdout>> {
+        let mut process = self.lock();
+        ensure!(!process.over, "the story is over");
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take();
+        process.child = Some(child);
+        Ok(stdout)
     }
 
     /// Kills it; how it ended, if it was there.
     fn kill(&self) -> Option<ExitStatus> {
-        let mut child = self.lock().take()?;
+        let mut child = self.lock().child.take()?;
         let _ = child.kill();
         child.wait().ok()
     }
 
+    /// The same, for good.
+    fn end(&self) {
+        self.lock().over = true;
+        self.kill();
+    }
+
     fn terminate(&self) -> anyhow::Result<ExitStatus> {
         for turn in 0..PATIENCE.as_millis() / 20 {
-            if let Some(child) = &mut *self.lock() {
+            if let Some(child) = &mut self.lock().child {
                 if turn == 0 {
                     kill_process(Pid::from_child(child), Signal::TERM)?;
                 }
