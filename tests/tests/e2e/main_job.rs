@@ -39,8 +39,8 @@ fn the_demo_tells_its_story_and_cleans_up() {
 }
 
 /// `serve --dev` in an empty directory, with what it prints up to the last of the lines to copy.
-fn dev(dir: &Path) -> (Child, Vec<String>) {
-    let mut child = Command::new(binary())
+fn dev(dir: &Path) -> (Killed, Vec<String>) {
+    let child = Command::new(binary())
         .args(["serve", "--dev"])
         .current_dir(dir)
         .env("OSTRACON_LISTEN__PUBLIC", "127.0.0.1:0")
@@ -49,22 +49,35 @@ fn dev(dir: &Path) -> (Child, Vec<String>) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = Killed(child);
     let mut told = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+    for line in BufReader::new(child.0.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+    {
         told.push(line);
         if told.iter().filter(|l| l.contains("curl ")).count() == 4 {
             return (child, told);
         }
     }
-    let _ = child.wait();
     panic!("it said only {told:?}");
+}
+
+/// A process that ends with the test, whatever becomes of that.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The four lines, copied into a shell, do what they say; a second start knows all of it, but shows no secret.
 #[test]
 fn the_lines_to_copy_work_and_a_second_start_keeps_everything() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut child, told) = dev(dir.path());
+    let (first, told) = dev(dir.path());
     let home = dir.path().join("ostracon-data");
     let files: Vec<_> = fs::read_dir(&home).unwrap().map(|e| e.unwrap().path()).collect();
     let pem = files
@@ -93,10 +106,9 @@ fn the_lines_to_copy_work_and_a_second_start_keeps_everything() {
         .collect();
     assert_eq!(statuses, ["200", "200", "401"], "{said}");
     let token = said.lines().find_map(|l| l.strip_prefix("TOKEN=")).unwrap().to_owned();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(first);
 
-    let (mut child, told) = dev(dir.path());
+    let (_second, told) = dev(dir.path());
     assert!(told.iter().all(|l| !l.contains(secret)), "shown once");
     let verify = told.iter().rfind(|l| l.contains("/auth/verify")).unwrap();
     let said = shell(&format!("TOKEN={token}\n{verify}"));
@@ -109,8 +121,6 @@ fn the_lines_to_copy_work_and_a_second_start_keeps_everything() {
         told.iter().find(|l| l.contains("curl ")).unwrap()
     ));
     assert!(said.contains("200 OK"), "the same client, the same key: {said}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
