@@ -61,6 +61,31 @@ fn claims(token: &str) -> serde_json::Value {
     serde_json::from_slice(&ostracon_tests::decoded(token.split('.').nth(1).unwrap())).unwrap()
 }
 
+/// P11, P127: no two identities are alike. P40, P44, P45: what an access token must say, and what no refresh changes.
+#[test]
+fn p011_p040_p044_p045_what_is_issued_is_complete_and_stays_what_it_was() {
+    let home = Home::new();
+    let server = home.start();
+    let first = server.log_in_with(&json!({"sub": "u", "aud": "shop", "claims": {"acr": "2", "amr": ["otp"]}}));
+    let before = claims(&first.access);
+    for name in ["iss", "exp", "aud", "sub", "client_id", "iat", "jti", "auth_time"] {
+        assert!(before.get(name).is_some(), "{name}");
+    }
+    let after = claims(&Login::read(&server.refresh(&first.refresh)).access);
+    for name in ["iss", "aud", "sub", "client_id", "sid", "auth_time", "acr", "amr"] {
+        assert_eq!(before[name], after[name], "{name}");
+    }
+    assert_ne!(
+        claims(&server.log_in("u").access)["aud"],
+        before["aud"],
+        "another resource, another audience"
+    );
+    let logins: Vec<_> = (0..50).map(|_| server.log_in("u")).collect();
+    let ids: std::collections::HashSet<_> = logins.iter().flat_map(|l| [&l.jti, &l.sid]).collect();
+    // 128 bits in base64url.
+    assert!(ids.len() == 100 && ids.iter().all(|id| id.len() == 22));
+}
+
 /// A rotated token that is revoked for itself has no grace any more.
 #[test]
 fn a_rotated_token_that_is_then_revoked_is_not_answered_again() {

@@ -18,7 +18,7 @@ fn claims() -> Value {
 }
 
 #[test]
-fn every_algorithm_signs_and_verifies() {
+fn p036_p041_every_algorithm_signs_and_verifies_and_types_are_exclusive() {
     let (rsa, ec, ed) = (rfc_jwk(1), rfc_jwk(2), rfc_jwk(5));
     for alg in Algorithm::ALL {
         let key = match alg.as_str() {
@@ -144,7 +144,7 @@ fn a10_a11_a12_a13_p035_a_token_does_not_bring_its_key() {
 }
 
 #[test]
-fn a18_p032_a_key_vouches_for_its_own_issuer_only() {
+fn a18_p032_p042_a_key_vouches_for_its_own_issuer_only() {
     let ring = ring([("other", keys(&[&hs256("k", 7)])), ("i", keys(&[&hs256("k", 8)]))]);
     assert_eq!(refusal(&ring, &signed(HEADER, CLAIMS)), Refusal::SignatureInvalid);
     for iss in ["I", "i/", "i ", "https://i"] {

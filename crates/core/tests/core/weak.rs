@@ -1,10 +1,15 @@
 //! Keys that are keys, and yet must not be taken.
 
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::KeySize,
+    signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair},
+};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use ostracon_core::{Algorithm, IssuerKeys, KeyError, SigningKey, VerifyingKey};
+use ostracon_core::{Algorithm, Compact, IssuerKeys, KeyError, SigningKey, TokenType, VerifyingKey};
 use serde_json::json;
 
 use crate::support::{bytes, kid};
@@ -77,4 +82,25 @@ fn a05_keys_are_no_secrets_however_they_are_spelled() {
             String::from_utf8_lossy(&spelling)
         );
     }
+}
+
+/// RFC 7515 §10.6: a signature that is good for another hash is none, whatever its padding says.
+#[test]
+fn p026_the_hash_inside_an_rsa_signature_is_the_one_that_alg_names() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+    let key = SigningKey::from_der(kid("k"), Algorithm::RS256, der.as_ref()).unwrap();
+    let verifier = key.verifying_key().unwrap();
+    let token = key.sign(TokenType::Access, &json!({"iss": "i"})).unwrap();
+    let input = token.rsplit_once('.').unwrap().0;
+    let takes = |encoding: &'static dyn RsaEncoding| {
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        pair.sign(encoding, &random, input.as_bytes(), &mut signature).unwrap();
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+        verifier.verifies(&Compact::split(&token).unwrap())
+    };
+    assert!(takes(&RSA_PKCS1_SHA256));
+    assert!(!takes(&RSA_PKCS1_SHA384) && !takes(&RSA_PKCS1_SHA512));
+    assert!(!takes(&RSA_PSS_SHA256), "nor is another padding");
 }
