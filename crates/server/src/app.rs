@@ -3,7 +3,10 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,8 @@ pub struct App {
     pub(crate) registry: Arc<Registry>,
     pub(crate) successor: Arc<Successor>,
     pub(crate) denylist: Arc<Denylist>,
+    /// The latest `iat` that was issued, in seconds.
+    latest: Arc<AtomicU64>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
@@ -61,6 +66,9 @@ pub enum OpenError {
     /// The lifetimes contradict each other.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// There would be nothing to sign with.
+    #[error("keys: every one of them is retired; one must be left to sign with")]
+    NoSigningKey,
     /// A member of the configuration that cannot change while the server runs.
     #[error("{0} changes at a restart only")]
     NeedsRestart(&'static str),
@@ -79,6 +87,7 @@ struct Kept {
     registry: Arc<Registry>,
     successor: Arc<Successor>,
     denylist: Arc<Denylist>,
+    latest: Arc<AtomicU64>,
     clock: Clock,
 }
 
@@ -90,6 +99,10 @@ struct Fixed {
     admin: Address,
     issuer: Issuer,
     denylist: Options,
+    sweep_every: Duration,
+    log_level: tracing::Level,
+    connections: usize,
+    header_timeout: Duration,
 }
 
 impl Fixed {
@@ -100,6 +113,10 @@ impl Fixed {
             admin: config.admin.clone(),
             issuer: config.tokens.issuer.clone(),
             denylist: config.denylist.clone(),
+            sweep_every: config.sweep_every,
+            log_level: config.log_level,
+            connections: config.limits.connections,
+            header_timeout: config.limits.header_timeout,
         }
     }
 
@@ -111,6 +128,10 @@ impl Fixed {
             ("listen.admin", self.admin != other.admin),
             ("tokens.issuer", self.issuer != other.issuer),
             ("denylist", self.denylist != other.denylist),
+            ("denylist.sweep_every", self.sweep_every != other.sweep_every),
+            ("log.level", self.log_level != other.log_level),
+            ("limits.connections", self.connections != other.connections),
+            ("limits.header_timeout", self.header_timeout != other.header_timeout),
         ]
         .into_iter()
         .find_map(|(member, differs)| differs.then_some(member))
@@ -131,6 +152,7 @@ impl App {
             registry: Arc::new(registry),
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
+            latest: Arc::default(),
             clock,
         };
         Self::assemble(config, kept).map(Arc::new)
@@ -150,6 +172,7 @@ impl App {
             registry: Arc::clone(&self.registry),
             successor: Arc::clone(&self.successor),
             denylist: Arc::clone(&self.denylist),
+            latest: Arc::clone(&self.latest),
             clock: self.clock,
         };
         Self::assemble(config, kept)
@@ -157,6 +180,9 @@ impl App {
 
     fn assemble(config: Config, kept: Kept) -> Result<Self, OpenError> {
         let fixed = Fixed::of(&config);
+        if !config.keys.iter().any(|key| key.signs_at(kept.clock.now())) {
+            return Err(OpenError::NoSigningKey);
+        }
         let mut own = IssuerKeys::default();
         for key in &config.keys {
             let retired = |verifying: VerifyingKey| match key.retired_at {
@@ -197,6 +223,7 @@ impl App {
             registry: kept.registry,
             successor: kept.successor,
             denylist: kept.denylist,
+            latest: kept.latest,
             clock: kept.clock,
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
@@ -206,8 +233,7 @@ impl App {
     /// The key that signs: the first that is not retired.
     pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
         let now = self.now();
-        let alive = |key: &&Key| key.retired_at.is_none_or(|date| now < date);
-        let first = self.keys.iter().find(alive).map(|key| &key.signing);
+        let first = self.keys.iter().find(|key| key.signs_at(now)).map(|key| &key.signing);
         first.ok_or_else(|| Problem::internal("every key of the configuration is retired"))
     }
 
@@ -231,6 +257,17 @@ impl App {
 
     pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Notes that something is issued at `iat`.
+    pub(crate) fn issued(&self, iat: UnixTime) {
+        self.latest.fetch_max(iat.as_secs(), Ordering::SeqCst);
+    }
+
+    /// From when a revocation counts: now, or, where the clock has stepped back, the latest time at which anything was
+    /// issued. What was issued before it must not look as if it came after, nor outlive what denies it.
+    pub(crate) fn revoking_at(&self) -> UnixTime {
+        self.now().max(UnixTime::from_secs(self.latest.load(Ordering::SeqCst)))
     }
 
     /// Whether `token` is accepted, as one of type `typ` and under `demand`.
@@ -281,6 +318,14 @@ impl App {
         match self.judge_verified(token.clone(), &thorough()).await {
             Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
                 match self.session_ended(&token, self.now()).await? {
+                    Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
+                    None => Ok(token),
+                }
+            }
+            // A clock that has stepped back must not keep anybody in.
+            Err(Denial::Refused(Refusal::NotYetValid)) => {
+                let (token, facts) = self.facts(token, self.now()).await?;
+                match facts.revocation {
                     Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
                     None => Ok(token),
                 }

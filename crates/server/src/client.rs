@@ -114,7 +114,8 @@ impl Caller {
             (client, _) => {
                 // An id that is not configured may be a secret in the wrong place (I8).
                 let client = client.map(Client::id);
-                tracing::warn!(client, address = ?self.address, "a client login failed");
+                let address = self.address.map(tracing::field::display);
+                tracing::warn!(client, address, "a client login failed");
                 Err(match failures.note(self.address, client) {
                     Some(wait) => Problem::too_many_failures(wait),
                     None => Problem::client_unauthorized(),

@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
 /// When a browser sends a cookie along with what another site makes it ask for.
@@ -123,15 +123,16 @@ pub(crate) struct TwoOfOneName;
 
 /// The value of `cookie` in a request, as it was sent. Several `Cookie` fields are one list (P103).
 pub(crate) fn read<'h>(headers: &'h HeaderMap, cookie: &CookieName) -> Result<Option<&'h str>, TwoOfOneName> {
-    let fields = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|field| field.to_str().ok());
-    let mut values = fields
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
-        .filter(|(name, _)| *name == cookie.as_str())
-        .map(|(_, value)| value);
+    // Split as bytes: what others put into their cookies, in whatever encoding, does not hide ours.
+    let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let pairs = fields
+        .flat_map(|field| field.split(|b| *b == b';'))
+        .map(<[u8]>::trim_ascii);
+    let mut values = pairs.filter_map(|pair| {
+        let value = pair.strip_prefix(cookie.as_str().as_bytes())?.strip_prefix(b"=")?;
+        // Ours is text; if it is not, it is malformed, and present.
+        Some(core::str::from_utf8(value).unwrap_or("\u{fffd}"))
+    });
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
         _ => Err(TwoOfOneName),
@@ -242,6 +243,14 @@ mod tests {
             Err(TwoOfOneName)
         );
         assert_eq!(read(&[]), Ok(None));
+        let mut headers = HeaderMap::new();
+        let beside = HeaderValue::from_bytes(b"x=\xc3\xa9\xe9; __Host-USER_SESSION=t").unwrap();
+        headers.append(header::COOKIE, beside);
+        assert_eq!(
+            super::read(&headers, &settings().access),
+            Ok(Some("t")),
+            "whatever stands beside it"
+        );
     }
 
     #[test]

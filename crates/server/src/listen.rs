@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -31,6 +31,16 @@ impl FromStr for Address {
             Some("") => Err(allowed),
             Some(path) => Ok(Self::Unix(path.into())),
             None => text.parse().map(Self::Tcp).map_err(|_| allowed),
+        }
+    }
+}
+
+impl Address {
+    /// The same, with the path of a socket relative to `base`.
+    pub(crate) fn within(self, base: &Path) -> Self {
+        match self {
+            Self::Unix(path) => Self::Unix(base.join(path)),
+            tcp @ Self::Tcp(_) => tcp,
         }
     }
 }
@@ -120,8 +130,18 @@ impl Drop for Kind {
 async fn remove_dead(path: &Path) -> io::Result<()> {
     match tokio::net::UnixStream::connect(path).await {
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        // Nothing there, or nothing that is a socket: binding says what is wrong.
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            // What is no socket refuses connections, too, and is somebody's file.
+            if std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                std::fs::remove_file(path)
+            } else {
+                Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "there is a file that is no socket",
+                ))
+            }
+        }
+        // Nothing there; binding says what else is wrong.
         Err(_) => Ok(()),
     }
 }
@@ -154,5 +174,8 @@ mod tests {
         );
         drop(listener);
         assert!(!path.exists());
+        std::fs::write(&path, "my only copy").unwrap();
+        assert!(Listener::bind(&address).await.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "my only copy");
     }
 }

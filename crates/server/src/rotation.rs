@@ -110,26 +110,45 @@ impl App {
             .past_cutoffs(&grant.sub, &grant.client_id)
             .await
             .map_err(NotRefreshed::Failed)?;
+        let turn = |iat| Turn {
+            access_jti: self.successor.derive(b"access", jti, scope.as_str()),
+            refresh_jti: self.successor.derive(b"refresh", jti, ""),
+            iat,
+            scope,
+        };
+        // Signed before the parent is spent: a pair that cannot be had must not cost it.
         let rotated = self.rotation(&parent, jti, now);
-        let receipt = self
-            .denylist
-            .submit_if_absent(rotated)?
-            .await?
-            .into_iter()
-            .next()
-            .ok_or(StoreError::Closed)?;
+        let iat = rotated.effective_at();
+        let pair = self.pair(&grant, &turn(iat)).map_err(NotRefreshed::Failed)?;
+        let commit = self.denylist.submit_if_absent(rotated)?;
+        let receipt = commit.await?.into_iter().next().ok_or(StoreError::Closed)?;
         if !receipt.changed {
             self.in_grace(&grant, jti, &receipt.revocation, now).await?;
         }
         // A logout that was acknowledged while the rotation was written must count (I9).
         self.session_lives(&parent, now).await?;
-        let turn = Turn {
-            access_jti: self.successor.derive(b"access", jti, scope.as_str()),
-            refresh_jti: self.successor.derive(b"refresh", jti, ""),
-            iat: receipt.revocation.effective_at(),
-            scope,
+        let standing = receipt.revocation.effective_at();
+        if standing == iat {
+            return Ok(pair);
+        }
+        self.pair(&grant, &turn(standing)).map_err(NotRefreshed::Failed)
+    }
+
+    /// The pair that a refresh token is exchanged for, whether it was yet or not: to end them with it.
+    pub(crate) fn successors(&self, token: &VerifiedToken) -> Vec<Revocation> {
+        let claims = token.claims();
+        let Some(jti) = claims.jti().filter(|_| token.typ() == TokenType::Refresh) else {
+            return Vec::new();
         };
-        self.pair(&grant, &turn).map_err(NotRefreshed::Failed)
+        [("access", claims.scope().as_str()), ("refresh", "")]
+            .into_iter()
+            .filter_map(|(of, scope)| Jti::new(self.successor.derive(of.as_bytes(), jti, scope)).ok())
+            .map(|jti| Target::Token {
+                iss: claims.iss().clone(),
+                jti,
+            })
+            .map(|target| Revocation::new(target, Reason::Logout, &self.policy, self.revoking_at()))
+            .collect()
     }
 
     fn rotation(&self, parent: &VerifiedToken, jti: &Jti, now: UnixTime) -> Revocation {
@@ -181,7 +200,7 @@ impl App {
             iss,
             sid: grant.sid.clone(),
         };
-        let ended = Revocation::new(session, Reason::ReuseDetected, &self.policy, now);
+        let ended = Revocation::new(session, Reason::ReuseDetected, &self.policy, self.revoking_at());
         self.denylist.submit(vec![ended])?.await?;
         let after = now.since(standing.effective_at()).as_secs();
         tracing::warn!(sid = %grant.sid, client = %grant.client_id, seconds_after = after, "a refresh token is used again; its session is ended");

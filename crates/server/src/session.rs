@@ -197,6 +197,7 @@ impl App {
             claims: (!grant.claims.is_empty()).then_some(&grant.claims),
             ..access
         };
+        self.issued(turn.iat);
         let signer = self.signer()?;
         let access_token = sign(signer, TokenType::Access, &access)?;
         let refresh_token = sign(signer, TokenType::Refresh, &refresh)?;

@@ -2,7 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::{
     Router,
@@ -16,7 +24,7 @@ use tower::ServiceExt;
 
 const NOW: u64 = 1_790_000_000;
 
-fn open(dir: &Path) -> (Arc<App>, String) {
+fn open(dir: &Path, clock: Clock) -> (Arc<App>, String) {
     let key = dir.join("hs.secret");
     fs::write(&key, new_secret().unwrap().0).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
@@ -26,14 +34,33 @@ fn open(dir: &Path) -> (Arc<App>, String) {
 data_dir = "denylist"
 tokens = {{ issuer = "https://auth.example", audience = "app" }}
 keys = [{{ kid = "k", alg = "HS256", secret_file = "hs.secret" }}]
-clients = [{{ id = "web", secret_sha256 = "{hash}", roles = ["issue"] }}]
+clients = [{{ id = "web", secret_sha256 = "{hash}", roles = ["issue", "revoke"] }}]
 "#
     );
     let path = dir.join("ostracon.toml");
     fs::write(&path, text).unwrap();
     let config = Config::load_with(&path, []).unwrap();
-    let app = App::open(config, Clock::from_fn(|| UnixTime::from_secs(NOW))).unwrap();
+    let app = App::open(config, clock).unwrap();
     (app, secret)
+}
+
+/// A request as the client, with `body` if it is a POST.
+fn as_client(secret: &str, method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("web:{secret}"));
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("authorization", format!("Basic {basic}"));
+    request
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+fn as_bearer(token: &str, method: &str, path: &str) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    request
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::empty())
+        .unwrap()
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
@@ -46,23 +73,13 @@ async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
 #[tokio::test]
 async fn the_routers_answer_without_a_listener_and_by_the_clock_they_are_given() {
     let dir = tempfile::tempdir().unwrap();
-    let (app, secret) = open(dir.path());
+    let (app, secret) = open(dir.path(), Clock::from_fn(|| UnixTime::from_secs(NOW)));
     let (public, admin) = (public(Arc::clone(&app)), admin(app));
-    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("web:{secret}"));
-    let log_in = Request::post("/v1/sessions")
-        .header("authorization", format!("Basic {basic}"))
-        .header("content-type", "application/json")
-        .body(Body::from(r#"{"sub":"u"}"#));
-    let (status, pair) = ask(&admin, log_in.unwrap()).await;
+    let log_in = as_client(&secret, "POST", "/v1/sessions", r#"{"sub":"u"}"#);
+    let (status, pair) = ask(&admin, log_in).await;
     assert_eq!(status, StatusCode::CREATED);
     let token = pair.get("access_token").unwrap().as_str().unwrap();
-    let verify = |method: &str, path: &str| {
-        let request = Request::builder().method(method).uri(path);
-        request
-            .header("authorization", format!("Bearer {token}"))
-            .body(Body::empty())
-            .unwrap()
-    };
+    let verify = |method: &str, path: &str| as_bearer(token, method, path);
     let (status, session) = ask(&public, verify("GET", "/auth/session")).await;
     assert_eq!((status, session.get("issued_at")), (StatusCode::OK, Some(&NOW.into())));
     assert_eq!(ask(&public, verify("GET", "/auth/verify")).await.0, StatusCode::OK);
@@ -72,4 +89,59 @@ async fn the_routers_answer_without_a_listener_and_by_the_clock_they_are_given()
         (status, problem.get("code")),
         (StatusCode::UNAUTHORIZED, Some(&"token_revoked".into()))
     );
+}
+
+/// What is revoked while the clock lies behind is revoked all the same: it was issued before, whatever the clock says now.
+#[tokio::test]
+async fn a73_a_clock_that_steps_back_keeps_nobody_in() {
+    static CLOCK: AtomicU64 = AtomicU64::new(NOW);
+    let set = |at| CLOCK.store(at, Ordering::SeqCst);
+    let dir = tempfile::tempdir().unwrap();
+    let (app, secret) = open(
+        dir.path(),
+        Clock::from_fn(|| UnixTime::from_secs(CLOCK.load(Ordering::SeqCst))),
+    );
+    let (public, admin) = (public(Arc::clone(&app)), admin(app));
+    for back in [1, 5, 29, 60, 3600, 40 * 86_400] {
+        for how in [
+            "token",
+            "session",
+            "everywhere",
+            "by the backend",
+            "cut off by the backend",
+        ] {
+            set(NOW);
+            // Another user each time: the clock stands still, and a cut-off is waited out.
+            let sub = format!("{how}, {back}");
+            let log_in = serde_json::json!({"sub": sub}).to_string();
+            let (_, pair) = ask(&admin, as_client(&secret, "POST", "/v1/sessions", log_in)).await;
+            let text = |name: &str| pair.get(name).unwrap().as_str().unwrap().to_owned();
+            let (token, sid) = (text("access_token"), text("sid"));
+            set(NOW - back);
+            let answer = match how {
+                "by the backend" => ask(&admin, as_client(&secret, "DELETE", &format!("/v1/sessions/{sid}"), "")).await,
+                "cut off by the backend" => {
+                    let body = serde_json::json!({"target": {"kind": "subject", "sub": sub}}).to_string();
+                    ask(&admin, as_client(&secret, "POST", "/v1/revocations", body)).await
+                }
+                scope => {
+                    ask(
+                        &public,
+                        as_bearer(&token, "POST", &format!("/auth/logout?scope={scope}")),
+                    )
+                    .await
+                }
+            };
+            assert!(answer.0.is_success(), "{how}: {answer:?}");
+            for now in [NOW - back, NOW, NOW + 599] {
+                set(now);
+                let (status, problem) = ask(&public, as_bearer(&token, "GET", "/auth/verify")).await;
+                assert_eq!(
+                    status,
+                    StatusCode::UNAUTHORIZED,
+                    "{how}, back by {back}, at {now}: {problem}"
+                );
+            }
+        }
+    }
 }

@@ -289,3 +289,34 @@ fn what_is_asked_for_must_be_clear() {
         "as good as a form"
     );
 }
+
+/// Whatever was presented is to end: a stale token in the form does not spare the one in the cookie.
+#[test]
+fn form_and_cookie_are_both_ended() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    let browser = server
+        .public
+        .with("Cookie", &login.refresh_cookie)
+        .with("Sec-Fetch-Site", "same-origin");
+    assert_eq!(
+        browser.post_form("/auth/logout", "refresh_token=stale").revoked(),
+        ["session"]
+    );
+    assert_eq!(server.refresh(&login.refresh).problem().1, "session_revoked");
+}
+
+/// With `scope=token` a refresh token takes along what it was exchanged for: whoever presents it wants to be rid of it.
+#[test]
+fn scope_token_ends_the_successor_of_a_refresh_token_too() {
+    let home = Home::new();
+    let server = home.start();
+    let login = server.log_in("u");
+    let next = Login::read(&server.refresh(&login.refresh));
+    let form = format!("scope=token&refresh_token={}", login.refresh);
+    assert_eq!(server.public.post_form("/auth/logout", &form).revoked(), ["token"]);
+    assert!(!server.passes(&next.access));
+    assert_eq!(server.refresh(&next.refresh).problem().1, "session_revoked");
+    assert_eq!(server.refresh(&login.refresh).problem().1, "session_revoked");
+}

@@ -314,3 +314,31 @@ fn a86_by_cookie_the_pair_goes_back_into_cookies_and_other_sites_may_not() {
     let both = browser.post_json("/auth/refresh", &json!({"refresh_token": next.refresh}));
     assert_eq!(both.problem(), (400, "credentials_ambiguous".into()));
 }
+
+/// A pair that cannot be had does not cost its parent: here the next key signs too long for a cookie.
+#[test]
+fn a_refresh_that_fails_spends_nothing() {
+    let home = Home::new();
+    let server = home.start_with(&[("OSTRACON_TOKENS__REFRESH_GRACE", "0s")]);
+    let body = |size: usize| json!({"sub": "u", "claims": {"big": "x".repeat(size)}});
+    let fits = |size: &usize| server.admin.post_json("/v1/sessions", &body(*size)).status == 201;
+    let size = (2000..4000).step_by(50).take_while(fits).last().unwrap();
+    let login = server.log_in_with(&body(size));
+    let good = std::fs::read_to_string(home.config()).unwrap();
+    let pem = home.path().join("long.key");
+    std::fs::write(&pem, ostracon_tests::rs256_pem()).unwrap();
+    std::fs::set_permissions(&pem, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let long = "[[keys]]\nkid = \"long\"\nalg = \"RS256\"\nprivate_key_file = \"long.key\"\n\n";
+    home.configure(|text| text.replacen("[[keys]]", &format!("{long}[[keys]]"), 1));
+    server.hang_up();
+    wait_for("the long key to sign", || !fits(&size));
+    assert_eq!(server.refresh(&login.refresh).problem().0, 422);
+    std::fs::write(home.config(), good).unwrap();
+    server.hang_up();
+    wait_for("the short key to sign", || fits(&size));
+    assert_eq!(
+        server.refresh(&login.refresh).status,
+        200,
+        "it was not spent, and is no theft"
+    );
+}

@@ -80,7 +80,16 @@ fn clients_change_and_a_bad_configuration_changes_nothing() {
     let server = home.start();
     let token = server.log_in("u").access;
     let good = fs::read_to_string(home.config()).unwrap();
+    let retired = good.replace(
+        "alg = \"EdDSA\"",
+        "alg = \"EdDSA\"\nretired_at = \"2020-01-01T00:00:00Z\"",
+    );
     let bad = [
+        (retired, "every one of them is retired"),
+        (
+            good.replace("level = \"info\"", "level = \"debug\""),
+            "log.level changes at a restart only",
+        ),
         ("[tokens".to_owned(), "not valid TOML"),
         (good.replace("leeway = \"30s\"", "leeway = \"1h\""), "tokens.leeway"),
         (

@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use ureq::http::{Request, Response};
 
 use super::{
@@ -34,11 +35,15 @@ pub(super) fn demo() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let told = runtime.block_on(async {
         let shutdown = told_to_end()?;
+        // The terminal is closed, or Ctrl-\\ is pressed.
+        let (mut hangup, mut quit) = (signal(SignalKind::hangup())?, signal(SignalKind::quit())?);
         let (path, server) = (path.clone(), running.clone());
         let story = tokio::task::spawn_blocking(move || story(&path, &server));
         tokio::select! {
             told = story => Ok(Some(told??)),
             () = shutdown => anyhow::Ok(None),
+            _ = hangup.recv() => Ok(None),
+            _ = quit.recv() => Ok(None),
         }
     });
     // Whatever happened, nothing is left behind.

@@ -91,11 +91,17 @@ pub(super) fn make(arguments: &Arguments, show: impl FnOnce(&Made) -> io::Result
     ostracon_store::write_new(&unchecked, configuration(arguments, &kid, &key_file, &hash).as_bytes())?;
     let client = arguments.client.clone();
     let made = Made { client, secret };
+    let config = config_in(dir);
     let done = Config::load_with(&unchecked, [])
         .map_err(anyhow::Error::from)
-        .and_then(|_| show(&made).map_err(anyhow::Error::from))
         // Not over one that somebody else has made in the meantime.
-        .and_then(|()| fs::hard_link(&unchecked, config_in(dir)).with_context(|| config_in(dir).display().to_string()));
+        .and_then(|_| fs::hard_link(&unchecked, &config).with_context(|| config.display().to_string()))
+        .and_then(|()| {
+            // A secret that nobody has seen is worth nothing, nor is what it belongs to.
+            show(&made)
+                .inspect_err(|_| drop(fs::remove_file(&config)))
+                .map_err(anyhow::Error::from)
+        });
     fs::remove_file(&unchecked)?;
     if done.is_err() {
         fs::remove_file(dir.join(&key_file))?;
@@ -126,8 +132,8 @@ fn configuration(arguments: &Arguments, kid: &str, key_file: &Path, secret_sha25
 data_dir = "denylist"
 
 [listen]
-public = "{public}"   # browsers, applications, proxies
-admin = "{admin}"    # operators and trusted backends; keep it off the internet
+public = {public}   # browsers, applications, proxies
+admin = {admin}    # operators and trusted backends; keep it off the internet
 
 [tokens]
 issuer = {issuer}
@@ -178,8 +184,8 @@ header_timeout = "1m"
 request_timeout = "30s"
 failures_per_minute = 30   # failed client logins, by client and by address
 "#,
-        public = arguments.public,
-        admin = arguments.admin,
+        public = quoted(&arguments.public.to_string()),
+        admin = quoted(&arguments.admin.to_string()),
         issuer = quoted(&arguments.issuer),
         audience = quoted(&arguments.audience),
         kid = quoted(kid),

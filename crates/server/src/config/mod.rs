@@ -68,6 +68,13 @@ pub struct Key {
     pub retired_at: Option<UnixTime>,
 }
 
+impl Key {
+    /// Whether it signs at `now`.
+    pub(crate) fn signs_at(&self, now: UnixTime) -> bool {
+        self.retired_at.is_none_or(|date| now < date)
+    }
+}
+
 /// What is issued, and what is accepted.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -132,8 +139,8 @@ impl Config {
     }
 
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
-        let public = address("listen.public", &raw.listen.public)?;
-        let admin = address("listen.admin", &raw.listen.admin)?;
+        let public = address("listen.public", &raw.listen.public)?.within(base);
+        let admin = address("listen.admin", &raw.listen.admin)?.within(base);
         let any_port = matches!(public, Address::Tcp(address) if address.port() == 0);
         if public == admin && !any_port {
             return Err(ConfigError::value(

@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Body {
     token: String,
     /// As `/auth/verify` would be asked; the configured audience where nothing is said.

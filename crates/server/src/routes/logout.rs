@@ -39,17 +39,25 @@ pub(super) async fn logout(
     }
 
     let access = access.map(|presented| (presented.token, TokenType::Access));
-    let refresh = form
-        .value("refresh_token")
-        .or(refresh_cookie)
-        .map(|token| (token, TokenType::Refresh));
+    // Both, where the form and the cookie have one each: whatever was presented is to end.
+    let by_form = form.value("refresh_token");
+    let refresh = by_form
+        .into_iter()
+        .chain(refresh_cookie.filter(|cookie| Some(*cookie) != by_form));
     let mut revocations: Vec<Revocation> = Vec::new();
-    for (token, typ) in access.into_iter().chain(refresh) {
+    let mut successors = Vec::new();
+    for (token, typ) in access
+        .into_iter()
+        .chain(refresh.map(|token| (token, TokenType::Refresh)))
+    {
         match app.judge_to_end(token, typ).await {
             Ok(token) => {
                 let asked = revocation(&app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
                 revocations.extend(new);
+                if matches!(scope, LogoutScope::Token) {
+                    successors.extend(app.successors(&token));
+                }
             }
             // I7: what is not proven to be good has no effect.
             Err(Denial::Refused(refusal)) => tracing::debug!(%refusal, "a token at logout revokes nothing"),
@@ -57,12 +65,15 @@ pub(super) async fn logout(
             Err(Denial::Unknown(error)) => return Err(error.into()),
         }
     }
-    let receipts = if revocations.is_empty() {
+    let told = revocations.len();
+    revocations.extend(successors);
+    let mut receipts = if revocations.is_empty() {
         Vec::new()
     } else {
         // I4: the answer leaves only after this is durable.
         app.denylist.submit(revocations)?.await?
     };
+    receipts.truncate(told);
     answer(&app, &receipts)
 }
 
@@ -97,7 +108,9 @@ fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Re
         LogoutScope::Everywhere => claims.sub().map(|sub| TargetRef::Subject { iss, sub }),
     };
     let target = target.or(itself)?.to_owned();
-    Some(Revocation::new(target, Reason::Logout, &app.policy, app.now()).expiring(claims.exp(), &app.policy))
+    // What ends a token was never before it, whatever the clock says now.
+    let now = claims.iat().map_or(app.revoking_at(), |iat| app.revoking_at().max(iat));
+    Some(Revocation::new(target, Reason::Logout, &app.policy, now).expiring(claims.exp(), &app.policy))
 }
 
 #[derive(Serialize)]

@@ -25,7 +25,7 @@ use crate::{
 const FARTHEST_AHEAD: core::time::Duration = core::time::Duration::from_hours(24 * 400);
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Body {
     target: Option<Object>,
     token: Option<String>,
@@ -66,13 +66,20 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// Revokes, durably, and answers with the receipt: 201, or 200 when it was already so.
 pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Response, Problem> {
-    // A session has no cut-off, and ends once: to end it again is nothing new.
-    let commit = match revocation.target() {
-        Target::Session { .. } => app.denylist.submit_if_absent(revocation)?,
-        _ => app.denylist.submit(vec![revocation])?,
+    let first = |receipts: Vec<Receipt>| {
+        let receipt = receipts.into_iter().next();
+        receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))
     };
-    let receipt = commit.await?.into_iter().next();
-    let receipt = receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))?;
+    // A session has no cut-off, and ends once: to end it again is nothing new, unless what stands has run out.
+    let standing = match revocation.target() {
+        Target::Session { .. } => Some(first(app.denylist.submit_if_absent(revocation.clone())?.await?)?),
+        _ => None,
+    };
+    let now = app.now();
+    let receipt = match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
+        Some(receipt) => receipt,
+        None => first(app.denylist.submit(vec![revocation])?.await?)?,
+    };
     let kind = receipt.revocation.target().as_ref().kind();
     tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
     let status = if receipt.changed {
@@ -103,7 +110,7 @@ enum Asked {
 }
 
 async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
-    let now = app.now();
+    let now = app.revoking_at();
     match (body.target, &body.token) {
         (Some(Object(target)), None) => {
             let target = target_of(app, target)?;
@@ -205,6 +212,7 @@ async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) ->
         .token_id()
         .ok_or_else(|| Problem::member_invalid("token", "has no jti"))?;
     let target = TargetRef::Token { iss: claims.iss(), jti }.to_owned();
-    let revocation = Revocation::new(target, reason, &app.policy, app.now()).expiring(claims.exp(), &app.policy);
+    let revocation =
+        Revocation::new(target, reason, &app.policy, app.revoking_at()).expiring(claims.exp(), &app.policy);
     Ok(Asked::New(revocation.noted(note)))
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Body {
     sub: Subject,
     aud: Option<OneOrMany>,
@@ -166,6 +166,11 @@ pub(super) async fn end(
     let Path(sid) = sid.map_err(|_| Problem::request_invalid("sid is not properly encoded"))?;
     let sid = SessionId::new(sid).map_err(|problem| Problem::request_invalid(format!("sid: {problem}")))?;
     let iss = app.tokens.issuer.clone();
-    let revocation = Revocation::new(Target::Session { iss, sid }, Reason::Admin, &app.policy, app.now());
+    let revocation = Revocation::new(
+        Target::Session { iss, sid },
+        Reason::Admin,
+        &app.policy,
+        app.revoking_at(),
+    );
     revocations::carry_out(&app, revocation).await
 }
