@@ -40,7 +40,8 @@ impl VerifyingKey {
         })
     }
 
-    /// A public key in PEM: `SubjectPublicKeyInfo`, for RSA also PKCS#1.
+    /// A public key in PEM: `SubjectPublicKeyInfo`, for RSA also PKCS#1. One key and nothing else: of a chain or a
+    /// certificate nobody has said which key, and on whose word, is meant.
     ///
     /// # Errors
     ///
@@ -57,6 +58,10 @@ impl VerifyingKey {
             AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem),
             AlgorithmFamily::Ed => DecodingKey::from_ed_pem(pem),
         };
+        let begun = |text: &[u8]| pem.windows(text.len()).filter(|window| *window == text).count();
+        if begun(b"-----BEGIN ") != 1 || begun(b"-----BEGIN CERTIFICATE") != 0 {
+            return Err(not_public);
+        }
         let read = read.map_err(|_| not_public)?;
         let bytes = read.try_get_as_bytes().map_err(|_| not_public)?;
         let public = match alg.engine().family() {

@@ -98,6 +98,12 @@ fn pem_der_and_jwk_are_three_forms_of_one_key() {
         );
         assert!(VerifyingKey::from_der(kid("k"), alg, &private).is_err(), "{alg}");
         assert!(
+            VerifyingKey::from_pem(kid("k"), alg, &pem("CERTIFICATE", &public)).is_err(),
+            "{alg}"
+        );
+        let two = [pem("PUBLIC KEY", &public), pem("PUBLIC KEY", &public)].concat();
+        assert!(VerifyingKey::from_pem(kid("k"), alg, &two).is_err(), "{alg}");
+        assert!(
             VerifyingKey::from_pem(kid("k"), alg, &pem("PRIVATE KEY", &private)).is_err(),
             "{alg}"
         );
