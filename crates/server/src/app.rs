@@ -303,42 +303,32 @@ impl App {
 
     /// The same for an access or a refresh token; which of them it says itself.
     pub(crate) async fn judge_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        match self.judge(token, TokenType::Access, &thorough()).await {
-            Err(Denial::Refused(Refusal::Unsupported("typ"))) => {
-                self.judge(token, TokenType::Refresh, &thorough()).await
-            }
-            judged => judged,
+        self.judge_verified(self.verify_either(token)?, &thorough()).await
+    }
+
+    /// A token that is proven to be one of either type; which of them it says itself.
+    pub(crate) fn verify_either(&self, token: &str) -> Result<VerifiedToken, Refusal> {
+        match self.keyring.verify(token, TokenType::Access) {
+            Err(Refusal::Unsupported("typ")) => self.keyring.verify(token, TokenType::Refresh),
+            verified => verified,
         }
     }
 
-    /// The same for somebody who wants to end what `token` belongs to. A refresh token that was exchanged for the next
-    /// still names its session: whoever logs out with it, late in a race of tabs, must be out.
-    pub(crate) async fn judge_to_end(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Denial> {
-        let token = self.keyring.verify(token, typ)?;
-        match self.judge_verified(token.clone(), &thorough()).await {
+    /// Whether a token may end what it belongs to, once it is `verified`. A refresh token that was exchanged for the next still names its
+    /// session: whoever logs out with it, late in a race of tabs, must be out.
+    pub(crate) async fn judge_to_end(&self, verified: Result<VerifiedToken, Refusal>) -> Result<VerifiedToken, Denial> {
+        let token = verified?;
+        let ended = match self.judge_verified(token.clone(), &thorough()).await {
             Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
-                match self.session_ended(&token, self.now()).await? {
-                    Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
-                    None => Ok(token),
-                }
+                self.session_ended(&token, self.now()).await?
             }
             // A clock that has stepped back must not keep anybody in.
-            Err(Denial::Refused(Refusal::NotYetValid)) => {
-                let (token, facts) = self.facts(token, self.now()).await?;
-                match facts.revocation {
-                    Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
-                    None => Ok(token),
-                }
-            }
-            judged => judged,
-        }
-    }
-
-    /// The same for an access or a refresh token; which of them it says itself.
-    pub(crate) async fn judge_either_to_end(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        match self.judge_to_end(token, TokenType::Access).await {
-            Err(Denial::Refused(Refusal::Unsupported("typ"))) => self.judge_to_end(token, TokenType::Refresh).await,
-            judged => judged,
+            Err(Denial::Refused(Refusal::NotYetValid)) => self.facts(token.clone(), self.now()).await?.1.revocation,
+            judged => return judged,
+        };
+        match ended {
+            Some(entry) => Err(Refusal::Revoked(Box::new(entry)).into()),
+            None => Ok(token),
         }
     }
 

@@ -321,6 +321,11 @@ fn p123_live_sessions_are_listed_and_ended_one_by_one() {
     assert!(!server.passes(&phone.access) && server.passes(&desk.access));
     assert_eq!(server.admin.get("/v1/sessions").problem().0, 400);
     assert_eq!(server.admin.get("/v1/sessions?sub=u&limit=0").problem().0, 400);
+    assert_eq!(
+        server.admin.get("/v1/sessions?sub=u&lmit=1").problem().0,
+        400,
+        "a slip is told"
+    );
     server.terminate();
     assert!(server.ended().0.success());
     let server = home.start();

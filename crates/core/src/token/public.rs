@@ -147,6 +147,11 @@ impl PublicKey {
         }
     }
 
+    /// The name of a key of this: `kid`, or where it has none its thumbprint.
+    pub(super) fn name(&self, kid: Option<KeyId>) -> Result<KeyId, KeyError> {
+        kid.map_or_else(|| KeyId::new(self.thumbprint()).map_err(|_| KeyError::NotAJwk), Ok)
+    }
+
     /// RFC 7638 §3, with SHA-256.
     pub(super) fn thumbprint(&self) -> String {
         // None of the values needs an escape, so this is the one JSON text that is meant.

@@ -116,7 +116,7 @@ impl SigningKey {
             Material::Secret(secret) => Self::from_secret(kid.ok_or(KeyError::JwkMember("kid"))?, alg, &secret),
             Material::Pair(public, private) => {
                 let key = encoding_key(alg, &public, &private.ok_or(KeyError::JwkMember("d"))?)?;
-                let kid = kid.map_or_else(|| KeyId::new(public.thumbprint()).map_err(|_| KeyError::NotAJwk), Ok)?;
+                let kid = public.name(kid)?;
                 let read = Self::of_pair(kid, alg, key)?;
                 // The halves of an RSA key could be of two pairs; the library has checked those of a curve.
                 if read.public.as_ref() == Some(&public) {

@@ -109,7 +109,7 @@ impl VerifyingKey {
         match material {
             Material::Secret(secret) => Self::from_secret(kid.ok_or(KeyError::JwkMember("kid"))?, alg, &secret),
             Material::Pair(public, _) => {
-                let kid = kid.map_or_else(|| KeyId::new(public.thumbprint()).map_err(|_| KeyError::NotAJwk), Ok)?;
+                let kid = public.name(kid)?;
                 Ok(Self::of_public(kid, alg, public))
             }
         }

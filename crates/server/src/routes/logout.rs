@@ -50,7 +50,7 @@ pub(super) async fn logout(
         .into_iter()
         .chain(refresh.map(|token| (token, TokenType::Refresh)))
     {
-        match app.judge_to_end(token, typ).await {
+        match app.judge_to_end(app.keyring.verify(token, typ)).await {
             Ok(token) => {
                 let asked = revocation(&app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));

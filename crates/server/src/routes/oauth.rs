@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<Serving> {
         .route("/.well-known/oauth-authorization-server/{*path}", get(metadata))
 }
 
-/// A call of a client: who it is, before what it asks is read, then the form.
+/// A call of a client: who it is, and its form, which is looked at only if it is somebody.
 async fn called(app: &App, request: Request, role: Option<Role>) -> Result<(&Client, Parameters), Problem> {
     let caller = Caller::of(&request);
     let form = Form::from_request(request, &()).await;
@@ -66,7 +66,7 @@ fn token_of(form: &Parameters) -> Result<&str, Problem> {
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OauthProblem> {
     let (client, form) = called(&app, request, Some(Role::Revoke)).await?;
     // Which kind of token it is it says itself, so that a wrong hint costs nothing (P66, P79).
-    let token = match app.judge_either_to_end(token_of(&form)?).await {
+    let token = match app.judge_to_end(app.verify_either(token_of(&form)?)).await {
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(Problem::from(error).into()),
         // What is not good is no error: it is as dead as its client wants it (RFC 7009 §2.2).

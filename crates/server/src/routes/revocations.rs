@@ -193,7 +193,7 @@ fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Proble
 }
 
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
-    let token = match app.judge_either_to_end(token).await {
+    let token = match app.judge_to_end(app.verify_either(token)).await {
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(error.into()),
         Err(Denial::Refused(Refusal::Revoked(revocation))) => {

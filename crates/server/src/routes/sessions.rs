@@ -110,6 +110,7 @@ const SEARCHED: usize = 10_000;
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
+    query.only(&["sub", "limit"])?;
     let sub = query
         .value("sub")
         .ok_or_else(|| Problem::request_invalid("sub is missing"))?;
