@@ -31,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct App {
     fixed: Fixed,
+    pub(crate) kept: Kept,
     pub(crate) tokens: Tokens,
     pub(crate) policy: Policy,
     pub(crate) trusted_proxies: Vec<IpAddr>,
@@ -38,12 +39,6 @@ pub struct App {
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) successor: Arc<Successor>,
-    pub(crate) denylist: Arc<Denylist>,
-    /// The latest `iat` that was issued, in seconds.
-    latest: Arc<AtomicU64>,
-    pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
 }
@@ -83,10 +78,12 @@ pub enum OpenError {
 }
 
 /// What stays however the configuration changes.
-struct Kept {
-    registry: Arc<Registry>,
-    successor: Arc<Successor>,
-    denylist: Arc<Denylist>,
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) successor: Arc<Successor>,
+    pub(crate) denylist: Arc<Denylist>,
+    /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
     clock: Clock,
 }
@@ -168,14 +165,7 @@ impl App {
         if let Some(member) = self.fixed.differs(&fixed) {
             return Err(OpenError::NeedsRestart(member));
         }
-        let kept = Kept {
-            registry: Arc::clone(&self.registry),
-            successor: Arc::clone(&self.successor),
-            denylist: Arc::clone(&self.denylist),
-            latest: Arc::clone(&self.latest),
-            clock: self.clock,
-        };
-        Self::assemble(config, kept)
+        Self::assemble(config, self.kept.clone())
     }
 
     fn assemble(config: Config, kept: Kept) -> Result<Self, OpenError> {
@@ -213,6 +203,7 @@ impl App {
         let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
         Ok(Self {
             fixed,
+            kept,
             policy: policy.build()?,
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
@@ -220,11 +211,6 @@ impl App {
             keyring,
             clients: config.clients,
             cookies: config.cookies,
-            registry: kept.registry,
-            successor: kept.successor,
-            denylist: kept.denylist,
-            latest: kept.latest,
-            clock: kept.clock,
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
         })
@@ -240,7 +226,7 @@ impl App {
     /// Whether what is issued now would be accepted: a clock that ran ahead, and had the sweeper forget what was not yet
     /// due, leaves all tokens refused that end before what it forgot (I1). That is safe, and must not go unseen.
     pub(crate) fn clock_is_ahead_of_what_was_forgotten(&self) -> Result<(), Problem> {
-        let forgotten = self.denylist.unlisted().forgotten_until;
+        let forgotten = self.kept.denylist.unlisted().forgotten_until;
         let ends = self.now().saturating_add(self.tokens.access_ttl);
         if self.policy.forgettable(ends) <= forgotten {
             tracing::error!(until = %forgotten, "the clock lies behind what was forgotten; nothing can be issued");
@@ -252,22 +238,23 @@ impl App {
     /// The denylist that it answers from.
     #[must_use]
     pub fn denylist(&self) -> &Arc<Denylist> {
-        &self.denylist
+        &self.kept.denylist
     }
 
     pub(crate) fn now(&self) -> UnixTime {
-        self.clock.now()
+        self.kept.clock.now()
     }
 
     /// Notes that something is issued at `iat`.
     pub(crate) fn issued(&self, iat: UnixTime) {
-        self.latest.fetch_max(iat.as_secs(), Ordering::SeqCst);
+        self.kept.latest.fetch_max(iat.as_secs(), Ordering::SeqCst);
     }
 
     /// From when a revocation counts: now, or, where the clock has stepped back, the latest time at which anything was
     /// issued. What was issued before it must not look as if it came after, nor outlive what denies it.
     pub(crate) fn revoking_at(&self) -> UnixTime {
-        self.now().max(UnixTime::from_secs(self.latest.load(Ordering::SeqCst)))
+        self.now()
+            .max(UnixTime::from_secs(self.kept.latest.load(Ordering::SeqCst)))
     }
 
     /// Whether `token` is accepted, as one of type `typ` and under `demand`.
@@ -288,8 +275,9 @@ impl App {
     ) -> Result<VerifiedToken, Denial> {
         let now = self.now();
         let decide = |token: &VerifiedToken, facts: &Facts| decide(token.claims(), demand, facts, &self.policy, now);
-        let clear = !demand.asks_denylist(token.claims(), &self.policy) || self.denylist.is_clear(&token.targets());
-        match decide(&token, &self.denylist.unlisted()) {
+        let clear =
+            !demand.asks_denylist(token.claims(), &self.policy) || self.kept.denylist.is_clear(&token.targets());
+        match decide(&token, &self.kept.denylist.unlisted()) {
             Ok(()) if clear => return Ok(token),
             // What no revocation can make better is refused without a look at the disk. A scope that is missing could
             // still turn out to be the lesser trouble of a revoked token.
@@ -348,7 +336,7 @@ impl App {
         token: &VerifiedToken,
         now: UnixTime,
     ) -> Result<Option<Revocation>, StoreError> {
-        if self.denylist.is_clear(&token.targets().without_token()) {
+        if self.kept.denylist.is_clear(&token.targets().without_token()) {
             return Ok(None);
         }
         let token = token.clone();
@@ -361,7 +349,7 @@ impl App {
         &self,
         look: impl FnOnce(&Denylist) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let denylist = Arc::clone(&self.denylist);
+        let denylist = Arc::clone(&self.kept.denylist);
         let gone = |_| StoreError::Engine("the look-up panicked".into());
         tokio::task::spawn_blocking(move || look(&denylist))
             .await

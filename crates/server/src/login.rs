@@ -85,7 +85,7 @@ impl App {
     /// [`Problem`] when the denylist takes no more writes, since what is issued now could not be revoked; when the clock
     /// lies so far behind what was forgotten that what is issued now would count as ended (I1).
     pub(crate) fn can_issue(&self) -> Result<(), Problem> {
-        if self.denylist.stats().refused.is_some() {
+        if self.kept.denylist.stats().refused.is_some() {
             return Err(Problem::store_unavailable());
         }
         self.clock_is_ahead_of_what_was_forgotten()
@@ -100,7 +100,7 @@ impl App {
         });
         let claims = Claims::parse(json.to_string().as_bytes())?;
         let targets = Targets::of(&claims, Some(kid));
-        if self.denylist.is_clear(&targets) {
+        if self.kept.denylist.is_clear(&targets) {
             return Ok(None);
         }
         let kid = kid.clone();

@@ -90,7 +90,7 @@ impl App {
         decide(
             parent.claims(),
             &thorough(),
-            &self.denylist.unlisted(),
+            &self.kept.denylist.unlisted(),
             &self.policy,
             now,
         )?;
@@ -111,8 +111,8 @@ impl App {
             .await
             .map_err(NotRefreshed::Failed)?;
         let turn = |iat| Turn {
-            access_jti: self.successor.derive(b"access", jti, scope.as_str()),
-            refresh_jti: self.successor.derive(b"refresh", jti, ""),
+            access_jti: self.kept.successor.derive(b"access", jti, scope.as_str()),
+            refresh_jti: self.kept.successor.derive(b"refresh", jti, ""),
             iat,
             scope,
         };
@@ -120,7 +120,7 @@ impl App {
         let rotated = self.rotation(&parent, jti, now);
         let iat = rotated.effective_at();
         let pair = self.pair(&grant, &turn(iat)).map_err(NotRefreshed::Failed)?;
-        let commit = self.denylist.submit_if_absent(rotated)?;
+        let commit = self.kept.denylist.submit_if_absent(rotated)?;
         let receipt = commit.await?.into_iter().next().ok_or(StoreError::Closed)?;
         if !receipt.changed {
             self.in_grace(&grant, jti, &receipt.revocation, now).await?;
@@ -142,7 +142,7 @@ impl App {
         };
         [("access", claims.scope().as_str()), ("refresh", "")]
             .into_iter()
-            .filter_map(|(of, scope)| Jti::new(self.successor.derive(of.as_bytes(), jti, scope)).ok())
+            .filter_map(|(of, scope)| Jti::new(self.kept.successor.derive(of.as_bytes(), jti, scope)).ok())
             .map(|jti| Target::Token {
                 iss: claims.iss().clone(),
                 jti,
@@ -186,7 +186,7 @@ impl App {
             .effective_at()
             .saturating_add(grace)
             .saturating_add(core::time::Duration::from_secs(1));
-        let child = Jti::new(self.successor.derive(b"refresh", jti, ""))
+        let child = Jti::new(self.kept.successor.derive(b"refresh", jti, ""))
             .map_err(|e| NotRefreshed::Failed(Problem::internal(e)))?;
         let child = Target::Token {
             iss: iss.clone(),
@@ -201,7 +201,7 @@ impl App {
             sid: grant.sid.clone(),
         };
         let ended = Revocation::new(session, Reason::ReuseDetected, &self.policy, self.revoking_at());
-        self.denylist.submit(vec![ended])?.await?;
+        self.kept.denylist.submit(vec![ended])?.await?;
         let after = now.since(standing.effective_at()).as_secs();
         tracing::warn!(sid = %grant.sid, client = %grant.client_id, seconds_after = after, "a refresh token is used again; its session is ended");
         Err(NotRefreshed::Reused)

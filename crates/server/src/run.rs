@@ -155,7 +155,7 @@ async fn sweep(serving: Serving, every: Duration) {
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep; no answer depends on it"),
             Err(error) => tracing::error!(%error, "the sweep panicked"),
         }
-        let registry = Arc::clone(&app.registry);
+        let registry = Arc::clone(&app.kept.registry);
         match tokio::task::spawn_blocking(move || registry.sweep(now)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep the list of sessions"),

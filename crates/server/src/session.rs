@@ -210,7 +210,7 @@ impl App {
             set(&self.cookies.access, &access_token, expires_in)?,
             set(&self.cookies.refresh, &refresh_token, refresh_expires_in)?,
         ]);
-        self.registry.note(Session {
+        self.kept.registry.note(Session {
             sub: grant.sub.clone(),
             sid: grant.sid.clone(),
             client_id: grant.client_id.clone(),

@@ -100,7 +100,7 @@ pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
         code: verdict.err().map(|refusal| refusal.code().as_str()),
         steps: steps.collect(),
         token: about,
-        revocation: standing.map(|entry| answer(app.denylist.id(entry.target().as_ref()), entry)),
+        revocation: standing.map(|entry| answer(app.kept.denylist.id(entry.target().as_ref()), entry)),
     };
     Ok(Json(explanation).into_response())
 }

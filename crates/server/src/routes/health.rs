@@ -15,7 +15,7 @@ pub(super) async fn healthz() -> Json<Value> {
 
 /// The store is open, its writes succeed, and the prefilter covers it.
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
-    let stats = app.denylist.stats();
+    let stats = app.kept.denylist.stats();
     if stats.refused.is_some() {
         // The cause may hold a path; the log has it.
         return Err(Problem::not_ready(

@@ -141,7 +141,7 @@ pub(super) async fn lift(
     let caller = Caller::of(&request);
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
     let (id, entry) = standing(&app, &id).await?;
-    app.denylist.submit_lift(entry.target().clone())?.await?;
+    app.kept.denylist.submit_lift(entry.target().clone())?.await?;
     tracing::warn!(%id, kind = %entry.target().as_ref().kind(), client = client.id(), "a revocation is lifted");
     Ok(Json(answer(id, &entry)).into_response())
 }

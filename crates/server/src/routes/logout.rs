@@ -71,7 +71,7 @@ pub(super) async fn logout(
         Vec::new()
     } else {
         // I4: the answer leaves only after this is durable.
-        app.denylist.submit(revocations)?.await?
+        app.kept.denylist.submit(revocations)?.await?
     };
     receipts.truncate(told);
     answer(&app, &receipts)

@@ -87,7 +87,7 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
     if let Some(target) = target {
         let revocation = Revocation::new(target.to_owned(), Reason::Logout, &app.policy, app.revoking_at())
             .expiring(claims.exp(), &app.policy);
-        let revoking = app.denylist.submit(vec![revocation]).map_err(Problem::from)?;
+        let revoking = app.kept.denylist.submit(vec![revocation]).map_err(Problem::from)?;
         revoking.await.map_err(Problem::from)?;
         tracing::info!(client = client.id(), kind = %target.kind(), "revoked by its client");
     }

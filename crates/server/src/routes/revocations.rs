@@ -72,13 +72,13 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Respo
     };
     // A session has no cut-off, and ends once: to end it again is nothing new, unless what stands has run out.
     let standing = match revocation.target() {
-        Target::Session { .. } => Some(first(app.denylist.submit_if_absent(revocation.clone())?.await?)?),
+        Target::Session { .. } => Some(first(app.kept.denylist.submit_if_absent(revocation.clone())?.await?)?),
         _ => None,
     };
     let now = app.now();
     let receipt = match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
         Some(receipt) => receipt,
-        None => first(app.denylist.submit(vec![revocation])?.await?)?,
+        None => first(app.kept.denylist.submit(vec![revocation])?.await?)?,
     };
     let kind = receipt.revocation.target().as_ref().kind();
     tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
@@ -197,7 +197,7 @@ async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) ->
         Ok(token) => token,
         Err(Denial::Unknown(error)) => return Err(error.into()),
         Err(Denial::Refused(Refusal::Revoked(revocation))) => {
-            let id = app.denylist.id(revocation.target().as_ref());
+            let id = app.kept.denylist.id(revocation.target().as_ref());
             return Ok(Asked::Stands(Receipt {
                 id,
                 revocation: *revocation,

@@ -131,7 +131,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
 /// What is listed and not revoked. Blocks.
 fn live(app: &App, denylist: &Denylist, sub: &Subject, now: UnixTime, limit: usize) -> Result<Vec<Listed>, StoreError> {
     let mut sessions = Vec::new();
-    for session in app.registry.of_subject(sub, now, SEARCHED)? {
+    for session in app.kept.registry.of_subject(sub, now, SEARCHED)? {
         if sessions.len() == limit {
             break;
         }
