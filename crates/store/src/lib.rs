@@ -27,6 +27,7 @@
 //! 4. the **engine**, sled, with a row for each entry and an index by end of retention, so that the sweeper walks only
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
+pub mod audit;
 mod commit;
 mod committer;
 mod denylist;
