@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Condvar, Mutex, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ostracon_core::{Reason, Revocation, Target, UnixTime};
@@ -55,6 +55,7 @@ pub(crate) enum Ask {
 #[derive(Debug)]
 struct Job {
     asks: Vec<Ask>,
+    asked: Instant,
     completion: Completion,
 }
 
@@ -70,7 +71,11 @@ impl Queue {
         }
         let (commit, completion) = pair();
         waiting.asks = waiting.asks.saturating_add(asks.len());
-        waiting.jobs.push(Job { asks, completion });
+        waiting.jobs.push(Job {
+            asks,
+            asked: Instant::now(),
+            completion,
+        });
         drop(waiting);
         self.filled.notify_one();
         Ok(commit)
@@ -128,7 +133,10 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal) {
         }
         let done: Vec<_> = jobs
             .into_iter()
-            .map(|job| (job.completion, group.stage(job.asks)))
+            .map(|job| {
+                group.asked.push(job.asked);
+                (job.completion, group.stage(job.asks))
+            })
             .collect();
         begun = group.write(&mut journal, done);
         shared.mailbox.nudge();
@@ -161,6 +169,8 @@ struct Group<'a> {
     records: Vec<Record>,
     changes: HashMap<Digest, Change>,
     forget: UnixTime,
+    /// When each of its jobs was asked for.
+    asked: Vec<Instant>,
 }
 
 impl<'a> Group<'a> {
@@ -170,6 +180,7 @@ impl<'a> Group<'a> {
             records: Vec::new(),
             changes: HashMap::new(),
             forget: UnixTime::EPOCH,
+            asked: Vec::new(),
         }
     }
 
@@ -234,7 +245,9 @@ impl<'a> Group<'a> {
             records,
             mut changes,
             forget,
+            asked,
         } = self;
+        let begun = Instant::now();
         let appended = if records.is_empty() {
             Ok(None)
         } else {
@@ -242,12 +255,18 @@ impl<'a> Group<'a> {
         };
         match appended {
             Ok(closed) => {
+                if !records.is_empty() {
+                    shared.figures.committed(records.len(), begun.elapsed());
+                }
                 let begun = closed.is_some();
                 unpoisoned(shared.sealed.lock()).extend(closed);
                 shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
                 // I9: visible before acknowledged.
                 shared.publish(changes, journal.last());
                 shared.forget_until(forget);
+                for asked in asked {
+                    shared.figures.in_effect(asked);
+                }
                 for (completion, outcome) in done {
                     completion.complete(outcome);
                 }
@@ -256,6 +275,7 @@ impl<'a> Group<'a> {
             Err(error) => {
                 // Whether it survives a restart is unknown; until then this process denies what was asked to be denied,
                 // and the keeper, which is told first, hands none of it to the engine.
+                shared.figures.failed();
                 shared.refuse(&error);
                 changes.retain(|_, change| change.is_some());
                 shared.publish(changes, journal.last());

@@ -323,6 +323,7 @@ impl Denylist {
             swept.entries = swept.entries.saturating_add(batch.entries);
             swept.leftovers = swept.leftovers.saturating_add(batch.leftovers);
         }
+        self.shared.figures.swept(swept.entries);
         Ok(swept)
     }
 
@@ -352,6 +353,8 @@ impl Denylist {
             prefilter_bytes: shared.prefilter.as_ref().map_or(0, Prefilter::bytes),
             lookups: shared.lookups.load(Ordering::Relaxed),
             misses: shared.misses.load(Ordering::Relaxed),
+            entries: shared.engine.entries(),
+            activity: shared.figures.read(),
             waiting: shared.overlay.len(),
             journal_bytes: sealed_bytes.saturating_add(shared.open_segment_bytes.load(Ordering::Relaxed)),
             journal_segments: sealed.len().saturating_add(1),

@@ -5,6 +5,7 @@
 //! | `rows` | digest (16 bytes) | row (`row.rs`) |
 //! | `due` | end of retention in seconds (8, big-endian), digest (16) | nothing |
 //! | `meta` | `checkpoint` | format (1), store id (16), applied sequence number (8), forgotten until (8), CRC-32 (4) |
+//! | `meta` | `tally` | format (1), applied sequence number (8), entries of each kind (6 × 8), CRC-32 (4); only while closed |
 //!
 //! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
 
@@ -16,15 +17,17 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use ostracon_core::{Revocation, UnixTime};
+use ostracon_core::{Kind, Revocation, UnixTime};
 
-use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row};
+use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row, tally::Tally};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
 const DAMAGED: &str = "damaged";
 
 const CHECKPOINT: &[u8] = b"checkpoint";
 const CHECKPOINT_FORMAT: u8 = 1;
+
+const TALLY: &[u8] = b"tally";
 
 /// Up to where the engine holds what the journal has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,6 +53,7 @@ pub(crate) struct Engine {
     file: File,
     path: PathBuf,
     store: StoreId,
+    tally: Tally,
     failed: OnceLock<Arc<str>>,
 }
 
@@ -82,7 +86,7 @@ impl Engine {
             .and_then(|f| f.sync_all().map(|()| f))
             .map_err(|e| StoreError::io(&path, e))?;
         files::sync_dir(dir)?;
-        Ok(Self {
+        let engine = Self {
             db,
             rows,
             due,
@@ -90,8 +94,11 @@ impl Engine {
             file,
             path: dir.into(),
             store,
+            tally: Tally::default(),
             failed: OnceLock::new(),
-        })
+        };
+        engine.take_tally()?;
+        Ok(engine)
     }
 
     /// Runs one operation. After the first failure all of them fail: what sled holds in memory is not to be believed.
@@ -142,6 +149,8 @@ impl Engine {
             if old != due {
                 self.run(|| self.due.remove(old))?;
             }
+        } else {
+            self.tally.added(digest, revocation.target().as_ref().kind());
         }
         Ok(())
     }
@@ -150,7 +159,9 @@ impl Engine {
     pub(crate) fn remove(&self, digest: &Digest) -> Result<(), StoreError> {
         // I3: the entry first, for the same reason.
         if let Some(old) = self.run(|| self.rows.remove(digest.as_bytes()))? {
-            let due = due_key(self.decode(&old)?.retained_until(), digest);
+            let old = self.decode(&old)?;
+            self.tally.removed(digest, old.target().as_ref().kind());
+            let due = due_key(old.retained_until(), digest);
             self.run(|| self.due.remove(due))?;
         }
         Ok(())
@@ -168,8 +179,9 @@ impl Engine {
         for (at, digest) in self.due_keys(until, limit)? {
             let entry = self.get(&digest)?;
             // I6: the row itself says when it ends; an index row that speaks of an earlier end is a leftover.
-            if entry.is_some_and(|entry| entry.retained_until() <= at) {
+            if let Some(entry) = entry.filter(|entry| entry.retained_until() <= at) {
                 self.run(|| self.rows.remove(digest.as_bytes()))?;
+                self.tally.removed(&digest, entry.target().as_ref().kind());
                 dropped.push(digest);
             } else {
                 stale = stale.saturating_add(1);
@@ -268,6 +280,46 @@ impl Engine {
         self.file
             .sync_data()
             .map_err(|e| self.fail(format!("fdatasync failed: {e}")))
+    }
+
+    /// Takes over how many entries of each kind there are, if the last process closed the store. It counts for no other
+    /// opening: what is written from here on, it does not reckon with.
+    fn take_tally(&self) -> Result<(), StoreError> {
+        let applied = self.checkpoint()?.applied;
+        if let Some(saved) = self.run(|| self.meta.remove(TALLY))? {
+            let _ = self.tally.restore(&saved, applied);
+        }
+        Ok(())
+    }
+
+    /// Saves, with the next checkpoint, how many entries of each kind there are up to record `applied`.
+    pub(crate) fn keep_tally(&self, applied: u64) -> Result<(), StoreError> {
+        if let Some(bytes) = self.tally.encode(applied) {
+            self.run(|| self.meta.insert(TALLY, bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Counts the entries of up to `limit` shards that are not counted yet; whether there are more.
+    pub(crate) fn count(&self, limit: usize) -> Result<bool, StoreError> {
+        for _ in 0..limit {
+            let Some(shard) = self.tally.missing() else {
+                return Ok(false);
+            };
+            let kinds = self.run(|| {
+                let rows = self.rows.scan_prefix([shard]).values();
+                // A row that cannot tell its kind is damaged; whoever reads it learns that.
+                rows.filter_map(|row| row.map(|row| row::kind(&row).ok()).transpose())
+                    .collect::<sled::Result<Vec<_>>>()
+            })?;
+            self.tally.take_in(shard, kinds);
+        }
+        Ok(self.tally.missing().is_some())
+    }
+
+    /// How many entries of each kind there are; none while they are counted.
+    pub(crate) fn entries(&self) -> Option<[(Kind, u64); Kind::ALL.len()]> {
+        self.tally.read()
     }
 
     /// Bytes that its files take.

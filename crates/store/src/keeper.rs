@@ -146,7 +146,7 @@ impl<'a> Keeper<'a> {
                 match order {
                     Order::Sweep(until, limit, reply) => drop(reply.send(self.sweep(until, limit))),
                     Order::Settle(reply) => drop(reply.send(self.settle())),
-                    Order::Close(reply) => return drop(reply.send(self.drain().and_then(|_| self.save()))),
+                    Order::Close(reply) => return drop(reply.send(self.close())),
                 }
             }
         }
@@ -164,7 +164,8 @@ impl<'a> Keeper<'a> {
         if due || self.unsaved >= CHECKPOINT_CHANGES {
             self.save()?;
         }
-        Ok(self.rebuild(SHARDS_A_TURN)? || drained)
+        // What readers need goes first.
+        Ok(self.rebuild(SHARDS_A_TURN)? || drained || self.shared.engine.count(SHARDS_A_TURN)?)
     }
 
     /// Writes what the overlay holds to the engine; whether there was anything.
@@ -204,6 +205,7 @@ impl<'a> Keeper<'a> {
             forgotten_until,
         })?;
         (self.unsaved, self.unsaved_since) = (0, None);
+        self.shared.figures.checkpointed();
         let mut sealed = unpoisoned(self.shared.sealed.lock());
         // From the oldest on and without gaps: what is left must be replayable. A segment goes when everything in it is
         // past its retention and dropped, so that a rebuild from the rest brings nothing back to life (I1).
@@ -246,6 +248,7 @@ impl<'a> Keeper<'a> {
                 prefilter.look_again();
                 return Ok(true);
             }
+            let begun = Instant::now();
             let waiting = self
                 .shared
                 .overlay
@@ -254,6 +257,7 @@ impl<'a> Keeper<'a> {
                 Ok((mut held, kinds)) => {
                     held.extend(waiting);
                     prefilter.finish_rebuild(*shard, &held, kinds);
+                    self.shared.figures.rebuilt(begun.elapsed());
                 }
                 Err(error) => {
                     prefilter.abandon_rebuild(*shard);
@@ -268,6 +272,14 @@ impl<'a> Keeper<'a> {
         while self.drain()? {}
         self.save()?;
         while self.rebuild(SHARDS_A_TURN)? {}
+        while self.shared.engine.count(SHARDS_A_TURN)? {}
         Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.drain()?;
+        self.shared.engine.keep_tally(self.applied)?;
+        self.unsaved_since.get_or_insert_with(Instant::now);
+        self.save()
     }
 }

@@ -34,6 +34,7 @@ mod denylist;
 mod digest;
 mod engine;
 mod error;
+mod figures;
 mod files;
 mod identity;
 mod journal;
@@ -47,14 +48,16 @@ mod registry;
 mod row;
 mod shared;
 mod stats;
+mod tally;
 
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
+pub use figures::{Activity, Distribution};
 pub use files::write_new;
 pub use options::{FALSE_POSITIVE_RATES, Options};
-pub use registry::{Registry, Session};
+pub use registry::{Registry, Seen, Session};
 pub use stats::{PrefilterState, Stats};
 
 #[doc(hidden)]

@@ -5,10 +5,11 @@
 //!
 //! | tree | key | value |
 //! |---|---|---|
-//! | `sessions` | digest of the subject (16), digest of the session (16) | format (1), bincode of [`Stored`], CRC-32 (4) |
+//! | `sessions` | digest of the subject (16), digest of the session (16) | format (1), bincode of [`Stored`], in format 1 without `seen`, CRC-32 (4) |
 //! | `due` | end in seconds (8, big-endian), key of the session (32) | nothing |
 
 use std::{
+    net::{IpAddr, Ipv6Addr},
     path::Path,
     sync::{Mutex, mpsc},
     thread::{self, JoinHandle},
@@ -25,7 +26,7 @@ use crate::{
     shared::unpoisoned,
 };
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// No row is longer.
 const MAX_BYTES: usize = 4096;
@@ -53,6 +54,17 @@ pub struct Session {
     pub refreshed: UnixTime,
     /// When it ends if it is not refreshed.
     pub expires: UnixTime,
+    /// Who refreshed it last; none before the first time.
+    pub seen: Option<Seen>,
+}
+
+/// What is known of who refreshed a session: enough to tell whether another one is the same, and no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// A checksum of the name of the program that it was done with.
+    pub agent: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -64,6 +76,14 @@ struct Stored {
     created: u64,
     refreshed: u64,
     expires: u64,
+    seen: Option<StoredSeen>,
+}
+
+#[derive(Encode, Decode)]
+struct StoredSeen {
+    /// As IPv6.
+    address: Option<u128>,
+    agent: Option<u32>,
 }
 
 /// The list of live sessions of one issuer.
@@ -169,6 +189,18 @@ impl Registry {
         live.sort_by_key(|session| core::cmp::Reverse(session.refreshed));
         live.truncate(limit);
         Ok(live)
+    }
+
+    /// The session `sid` of `sub`, expired or not, if it is listed. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`].
+    pub fn session(&self, sub: &Subject, sid: &SessionId) -> Result<Option<Session>, StoreError> {
+        let row = run(|| self.trees.sessions.get(self.key(sub, sid)))?;
+        Ok(row
+            .and_then(|row| decode(&row))
+            .filter(|s| s.sub == *sub && s.sid == *sid))
     }
 
     /// Drops what has expired by `now`, in batches. Blocks; costs in proportion to what is due.
@@ -297,6 +329,13 @@ fn encode(session: &Session) -> Option<Vec<u8>> {
         created: session.created.as_secs(),
         refreshed: session.refreshed.as_secs(),
         expires: session.expires.as_secs(),
+        seen: session.seen.map(|Seen { address, agent }| StoredSeen {
+            address: address.map(|address| match address {
+                IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+                IpAddr::V6(v6) => v6.to_bits(),
+            }),
+            agent,
+        }),
     };
     let mut bytes = vec![FORMAT];
     bytes.extend(bincode::encode_to_vec(stored, layout()).ok()?);
@@ -308,10 +347,14 @@ fn encode(session: &Session) -> Option<Vec<u8>> {
 fn decode(bytes: &[u8]) -> Option<Session> {
     let (body, crc) = bytes.split_last_chunk::<4>()?;
     let body = (crc32fast::hash(body).to_be_bytes() == *crc).then_some(body)?;
-    let (&FORMAT, body) = body.split_first()? else {
-        return None;
+    let (&format, body) = body.split_first()?;
+    let body = match format {
+        // As it was before anybody was noted: as if nobody was.
+        1 => [body, &[0]].concat().into(),
+        FORMAT => std::borrow::Cow::Borrowed(body),
+        _ => return None,
     };
-    let (stored, _): (Stored, usize) = bincode::decode_from_slice(body, layout()).ok()?;
+    let (stored, _): (Stored, usize) = bincode::decode_from_slice(&body, layout()).ok()?;
     Some(Session {
         sub: Subject::new(stored.sub).ok()?,
         sid: SessionId::new(stored.sid).ok()?,
@@ -320,6 +363,10 @@ fn decode(bytes: &[u8]) -> Option<Session> {
         created: UnixTime::from_secs(stored.created),
         refreshed: UnixTime::from_secs(stored.refreshed),
         expires: UnixTime::from_secs(stored.expires),
+        seen: stored.seen.map(|StoredSeen { address, agent }| Seen {
+            address: address.map(|bits| IpAddr::from(Ipv6Addr::from_bits(bits)).to_canonical()),
+            agent,
+        }),
     })
 }
 
@@ -336,7 +383,27 @@ mod tests {
             created: UnixTime::from_secs(1),
             refreshed: UnixTime::from_secs(refreshed),
             expires: UnixTime::from_secs(expires),
+            seen: Some(Seen {
+                address: Some([192, 0, 2, 1].into()),
+                agent: Some(7),
+            }),
         }
+    }
+
+    /// The bytes of format 1 end where the new member begins.
+    #[test]
+    fn a_row_of_the_first_format_is_read_as_of_nobody_seen() {
+        let new = Session {
+            seen: None,
+            ..session("u", "a", 10, 100)
+        };
+        let bytes = encode(&new).unwrap();
+        let mut old = vec![1];
+        old.extend(&bytes[1..bytes.len() - 5]);
+        old.extend(crc32fast::hash(&old).to_be_bytes());
+        assert_eq!(decode(&old), Some(new));
+        let seen = session("u", "a", 10, 100);
+        assert_eq!(decode(&encode(&seen).unwrap()), Some(seen));
     }
 
     fn open(dir: &Path) -> Registry {

@@ -15,6 +15,7 @@ use crate::{
     digest::{Digest, DigestKey},
     engine::Engine,
     error::StoreError,
+    figures::Figures,
     journal::Sealed,
     keeper::Mailbox,
     overlay::{Change, Overlay},
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// Look-ups that went past the prefilter, and those of them that found nothing.
     pub(crate) lookups: AtomicU64,
     pub(crate) misses: AtomicU64,
+    pub(crate) figures: Figures,
 }
 
 impl core::fmt::Debug for DigestKey {
@@ -68,6 +70,7 @@ impl Shared {
             refused: OnceLock::new(),
             lookups: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            figures: Figures::default(),
         }
     }
 

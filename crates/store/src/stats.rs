@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ostracon_core::UnixTime;
+use ostracon_core::{Kind, UnixTime};
+
+use crate::figures::Activity;
 
 /// How far the prefilter is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +34,11 @@ pub struct Stats {
     pub lookups: u64,
     /// Of these, those that found no entry: with a prefilter, its false positives.
     pub misses: u64,
+    /// Entries that the engine holds, by kind, those that have expired and are not yet swept included; none while they are
+    /// counted after an end that was no close.
+    pub entries: Option<[(Kind, u64); Kind::ALL.len()]>,
+    /// What it did since the opening.
+    pub activity: Activity,
     /// Changes that are in the journal and not yet in the engine.
     pub waiting: usize,
     /// Bytes of the journal.

@@ -4,6 +4,8 @@
 
 #[path = "store/damage.rs"]
 mod damage;
+#[path = "store/figures.rs"]
+mod figures;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/promises.rs"]
