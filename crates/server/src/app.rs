@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -14,17 +14,21 @@ use ostracon_core::{
     Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
     SigningKey, Tier, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
-use ostracon_store::{Denylist, Options, Registry, StoreError};
+use ostracon_store::{Denylist, Options, PrefilterState, Receipt, Registry, StoreError};
 
 use crate::{
     client::Client,
     clock::Clock,
-    config::{Config, Key, Tokens},
+    config::{AccessLog, AuditSettings, Config, Key, LogFormat, Tokens},
     cookies::CookieSettings,
     limits::{Failures, Limits},
     listen::Address,
+    metrics::{Check, Metrics},
     problem::Problem,
     rotation::Successor,
+    sender::Sender,
+    serving::LevelSwitch,
+    trail::{Entry, Trail},
 };
 
 /// An application that is running: routes are answered from it, and from nothing else.
@@ -41,6 +45,7 @@ pub struct App {
     pub(crate) cookies: CookieSettings,
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
+    pub(crate) access_log: AccessLog,
 }
 
 /// What is asked of a token where no route is guarded, but somebody acts by it: the denylist, whatever rules there are.
@@ -67,6 +72,9 @@ pub enum OpenError {
     /// A member of the configuration that cannot change while the server runs.
     #[error("{0} changes at a restart only")]
     NeedsRestart(&'static str),
+    /// Figures cannot be kept.
+    #[error("metrics: {0}")]
+    Metrics(String),
     /// A key of the configuration cannot verify.
     #[error("key {kid:?}: {problem}")]
     Key {
@@ -83,8 +91,12 @@ pub(crate) struct Kept {
     pub(crate) registry: Arc<Registry>,
     pub(crate) successor: Arc<Successor>,
     pub(crate) denylist: Arc<Denylist>,
+    pub(crate) trail: Arc<Trail>,
+    pub(crate) metrics: Arc<Metrics>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
+    /// Told the level of the log at each reload, if anybody set it.
+    pub(crate) log_level: Arc<OnceLock<LevelSwitch>>,
     clock: Clock,
 }
 
@@ -97,7 +109,8 @@ struct Fixed {
     issuer: Issuer,
     denylist: Options,
     sweep_every: Duration,
-    log_level: tracing::Level,
+    log_format: LogFormat,
+    audit: AuditSettings,
     connections: usize,
     header_timeout: Duration,
 }
@@ -111,7 +124,8 @@ impl Fixed {
             issuer: config.tokens.issuer.clone(),
             denylist: config.denylist.clone(),
             sweep_every: config.sweep_every,
-            log_level: config.log_level,
+            log_format: config.log_format,
+            audit: config.audit.clone(),
             connections: config.limits.connections,
             header_timeout: config.limits.header_timeout,
         }
@@ -126,7 +140,8 @@ impl Fixed {
             ("tokens.issuer", self.issuer != other.issuer),
             ("denylist", self.denylist != other.denylist),
             ("denylist.sweep_every", self.sweep_every != other.sweep_every),
-            ("log.level", self.log_level != other.log_level),
+            ("log.format", self.log_format != other.log_format),
+            ("audit", self.audit != other.audit),
             ("limits.connections", self.connections != other.connections),
             ("limits.header_timeout", self.header_timeout != other.header_timeout),
         ]
@@ -144,15 +159,21 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
         // The lock on the directory first: what follows is made in it.
         let denylist = Denylist::open(&config.data_dir, &config.denylist)?;
+        let trail = Trail::open(&config.data_dir, &config.audit, clock)?;
         let registry = Registry::open(&config.data_dir.join("sessions"), config.tokens.issuer.clone())?;
         let kept = Kept {
             registry: Arc::new(registry),
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
+            trail: Arc::new(trail),
+            metrics: Arc::new(Metrics::new()?),
             latest: Arc::default(),
+            log_level: Arc::default(),
             clock,
         };
-        Self::assemble(config, kept).map(Arc::new)
+        let app = Self::assemble(config, kept)?;
+        app.kept.trail.note(app.beginning());
+        Ok(Arc::new(app))
     }
 
     /// The same application by another configuration.
@@ -213,6 +234,7 @@ impl App {
             cookies: config.cookies,
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
+            access_log: config.access_log,
         })
     }
 
@@ -231,6 +253,31 @@ impl App {
         if self.policy.forgettable(ends) <= forgotten {
             tracing::error!(until = %forgotten, "the clock lies behind what was forgotten; nothing can be issued");
             return Err(Problem::clock_behind(forgotten));
+        }
+        Ok(())
+    }
+
+    /// The share of unlisted targets that the prefilter is built to let pass.
+    pub(crate) fn prefilter_target(&self) -> f64 {
+        self.fixed.denylist.false_positive_rate
+    }
+
+    /// Records that `receipts` are what the client `id` was given at the word of `sender`, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Trail::record`].
+    pub(crate) async fn record_revocations(
+        &self,
+        receipts: &[Receipt],
+        id: &str,
+        sender: &Sender,
+    ) -> Result<(), Problem> {
+        for receipt in receipts {
+            let entry = Entry::of_revocation(&receipt.revocation).by(id).from(sender);
+            let entry = entry.with("id", receipt.id.to_string());
+            let word = if receipt.changed { "revoked" } else { "stood" };
+            self.kept.trail.record(entry.outcome(word)).await?;
         }
         Ok(())
     }
@@ -275,16 +322,28 @@ impl App {
     ) -> Result<VerifiedToken, Denial> {
         let now = self.now();
         let decide = |token: &VerifiedToken, facts: &Facts| decide(token.claims(), demand, facts, &self.policy, now);
-        let clear =
-            !demand.asks_denylist(token.claims(), &self.policy) || self.kept.denylist.is_clear(&token.targets());
+        let asks = demand.asks_denylist(token.claims(), &self.policy);
+        let clear = !asks || self.kept.denylist.is_clear(&token.targets());
         match decide(&token, &self.kept.denylist.unlisted()) {
-            Ok(()) if clear => return Ok(token),
+            Ok(()) if clear => {
+                if asks {
+                    self.kept.metrics.checked(Check::Skipped);
+                }
+                return Ok(token);
+            }
             // What no revocation can make better is refused without a look at the disk. A scope that is missing could
             // still turn out to be the lesser trouble of a revoked token.
             Err(refusal) if clear || refusal != Refusal::ScopeInsufficient => return Err(refusal.into()),
             _ => {}
         }
         let (token, facts) = self.facts(token, now).await?;
+        self.kept
+            .metrics
+            .checked(match (&facts.revocation, self.kept.denylist.prefilter()) {
+                (_, PrefilterState::Off | PrefilterState::Building { .. }) => Check::Unfiltered,
+                (Some(_), PrefilterState::Covering) => Check::Hit,
+                (None, PrefilterState::Covering) => Check::FalsePositive,
+            });
         decide(&token, &facts)?;
         Ok(token)
     }

@@ -36,7 +36,7 @@ impl Role {
 }
 
 /// A program that calls, known by the hash of its secret. The secret is 256 random bits, so a plain hash is enough.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Client {
     id: Box<str>,
     secret_sha256: [u8; 32],
@@ -109,7 +109,9 @@ impl Caller {
     ) -> Result<&'a Client, Problem> {
         let (client, proven) = self.authenticate(clients);
         match (client, role) {
-            (Some(client), Some(role)) if proven && !client.roles.contains(&role) => Err(Problem::role_missing(role)),
+            (Some(client), Some(role)) if proven && !client.roles.contains(&role) => {
+                Err(Problem::role_missing(role).to(Some(client.id())))
+            }
             (Some(client), _) if proven => Ok(client),
             (client, _) => {
                 // An id that is not configured may be a secret in the wrong place (I8).
@@ -119,7 +121,8 @@ impl Caller {
                 Err(match failures.note(self.address, client) {
                     Some(wait) => Problem::too_many_failures(wait),
                     None => Problem::client_unauthorized(),
-                })
+                }
+                .to(client))
             }
         }
     }

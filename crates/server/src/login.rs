@@ -51,6 +51,8 @@ impl App {
             scope: &grant.scope,
         };
         let pair = self.pair(&grant, &turn)?;
+        // The backend asks, not who will refresh.
+        self.list(&grant, iat, None);
         tracing::debug!(sid = %grant.sid, "a session begins");
         Ok(pair)
     }

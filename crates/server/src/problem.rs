@@ -23,6 +23,15 @@ pub(crate) struct Problem {
     challenge: Option<String>,
     /// `Retry-After`, in seconds.
     retry_after: Option<u32>,
+    /// The client that it is told to, where one was named that there is.
+    client: Option<Box<str>>,
+}
+
+/// What an answer with a problem is known by, for whoever counts and records; it goes no further.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) code: &'static str,
+    pub(crate) client: Option<Box<str>>,
 }
 
 impl Problem {
@@ -33,6 +42,7 @@ impl Problem {
             detail: detail.into(),
             challenge: None,
             retry_after: None,
+            client: None,
         }
     }
 
@@ -40,6 +50,14 @@ impl Problem {
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The same, told to the client `id`.
+    pub(crate) fn to(self, id: Option<&str>) -> Self {
+        Self {
+            client: id.map(Into::into),
+            ..self
+        }
     }
 
     /// The same under another status.
@@ -210,6 +228,15 @@ impl Problem {
         }
     }
 
+    /// What was asked for cannot be recorded, and the configuration says that it must be.
+    pub(crate) fn audit_unavailable(what: &'static str) -> Self {
+        let detail = format!("the audit log cannot be written, and audit.required is set: {what}");
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", detail)
+        }
+    }
+
     /// Something that cannot happen did.
     pub(crate) fn internal(cause: impl core::fmt::Display) -> Self {
         tracing::error!(%cause, "a request could not be answered");
@@ -271,6 +298,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        let (code, client) = (self.code, self.client);
+        response.extensions_mut().insert(Told { code, client });
         response
     }
 }
@@ -321,6 +350,8 @@ impl IntoResponse for OauthProblem {
         if let Some(seconds) = problem.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        let (code, client) = (problem.code, problem.client);
+        response.extensions_mut().insert(Told { code, client });
         response
     }
 }

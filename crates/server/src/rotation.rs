@@ -10,11 +10,13 @@ use std::path::Path;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ostracon_core::{Jti, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, VerifiedToken, decide};
-use ostracon_store::{Denylist, StoreError};
+use ostracon_store::{Denylist, Seen, StoreError};
 
 use crate::{
     app::{App, thorough},
     problem::Problem,
+    reuse::Reuse,
+    sender::Sender,
     session::{Grant, Pair, Turn},
 };
 
@@ -76,6 +78,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) scope: Option<&'a Scope>,
     /// The client that asks, where it had to say who it is.
     pub(crate) client: Option<&'a str>,
+    /// Who sends it, for the records.
+    pub(crate) sender: Option<&'a Sender>,
 }
 
 impl App {
@@ -123,11 +127,16 @@ impl App {
         let commit = self.kept.denylist.submit_if_absent(rotated)?;
         let receipt = commit.await?.into_iter().next().ok_or(StoreError::Closed)?;
         if !receipt.changed {
-            self.in_grace(&grant, jti, &receipt.revocation, now).await?;
+            self.in_grace(&grant, jti, &receipt.revocation, wish, now).await?;
         }
         // A logout that was acknowledged while the rotation was written must count (I9).
         self.session_lives(&parent, now).await?;
         let standing = receipt.revocation.effective_at();
+        let seen = wish.sender.map(|sender| Seen {
+            address: sender.address,
+            agent: sender.agent,
+        });
+        self.list(&grant, standing, seen);
         if standing == iat {
             return Ok(pair);
         }
@@ -174,6 +183,7 @@ impl App {
         grant: &Grant,
         jti: &Jti,
         standing: &Revocation,
+        wish: Wish<'_>,
         now: UnixTime,
     ) -> Result<(), NotRefreshed> {
         if standing.reason() != Reason::Rotated {
@@ -193,7 +203,8 @@ impl App {
             jti: child,
         };
         let is_listed = move |denylist: &Denylist| denylist.entry(child.as_ref()).map(|entry| entry.is_some());
-        if !grace.is_zero() && now < until && !self.look_up(is_listed).await? {
+        let is_older = self.look_up(is_listed).await?;
+        if !grace.is_zero() && now < until && !is_older {
             return Ok(());
         }
         let session = Target::Session {
@@ -202,8 +213,11 @@ impl App {
         };
         let ended = Revocation::new(session, Reason::ReuseDetected, &self.policy, self.revoking_at());
         self.kept.denylist.submit(vec![ended])?.await?;
-        let after = now.since(standing.effective_at()).as_secs();
-        tracing::warn!(sid = %grant.sid, client = %grant.client_id, seconds_after = after, "a refresh token is used again; its session is ended");
+        let reuse = Reuse {
+            after: now.since(standing.effective_at()),
+            is_older,
+        };
+        self.raise_alarm(grant, &reuse, wish).await;
         Err(NotRefreshed::Reused)
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{limits::Limits, listen::Listener, routes, serving::Serving};
+use crate::{app::App, listen::Listener, routes, serving::Serving};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,13 +39,14 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
-    for (listener, router) in [
-        (public, routes::public(serving.clone())),
-        (admin, routes::admin(serving.clone())),
+    for (name, listener, router) in [
+        ("public", public, routes::public(serving.clone())),
+        ("admin", admin, routes::admin(serving.clone())),
     ] {
-        servers.spawn(serve(listener, router, serving.app().limits.clone(), ended.clone()));
+        servers.spawn(serve(name, listener, router, serving.app(), ended.clone()));
     }
     let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
+    let recorder = tokio::spawn(record_refusals(serving.clone()));
 
     shutdown.await;
     tracing::info!("ending; requests that are being answered are finished");
@@ -56,12 +57,20 @@ pub async fn run(
         tracing::warn!("some requests were not finished in time");
     }
     sweeper.abort();
-    let denylist = Arc::clone(serving.app().denylist());
-    tokio::task::spawn_blocking(move || denylist.close()).await??;
+    recorder.abort();
+    let app = serving.app();
+    tokio::task::spawn_blocking(move || {
+        let closed = app.denylist().close();
+        app.kept.trail.close();
+        closed
+    })
+    .await??;
     Ok(())
 }
 
-async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: watch::Receiver<()>) {
+async fn serve(name: &'static str, listener: Listener, router: Router, app: Arc<App>, mut ended: watch::Receiver<()>) {
+    let (limits, metrics) = (app.limits.clone(), Arc::clone(&app.kept.metrics));
+    drop(app);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -91,12 +100,13 @@ async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: wa
             request.extensions_mut().insert(peer);
             router.clone().oneshot(request)
         });
+        let open = metrics.connected(name);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended badly");
             }
-            drop(permit);
+            drop((permit, open));
         });
     }
     drop(listener);
@@ -136,6 +146,15 @@ impl Watch {
     }
 }
 
+/// Has what was counted of refused calls recorded, also when no more come.
+async fn record_refusals(serving: Serving) {
+    let mut minutes = tokio::time::interval(Duration::from_mins(1));
+    loop {
+        minutes.tick().await;
+        serving.app().kept.trail.flush();
+    }
+}
+
 async fn sweep(serving: Serving, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -148,6 +167,7 @@ async fn sweep(serving: Serving, every: Duration) {
         if !watch.is_settled(now) {
             continue;
         }
+        app.kept.trail.retain(now);
         let denylist = Arc::clone(app.denylist());
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {
             Ok(Ok(swept)) if swept.entries > 0 => tracing::info!(entries = swept.entries, "swept what has expired"),

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, header};
 use ostracon_core::{
     Claims, ClientId, Compact, Note, Refusal, Scope, SessionId, SigningKey, Subject, TokenType, UnixTime, VerifiedToken,
 };
-use ostracon_store::Session;
+use ostracon_store::{Seen, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -210,15 +210,6 @@ impl App {
             set(&self.cookies.access, &access_token, expires_in)?,
             set(&self.cookies.refresh, &refresh_token, refresh_expires_in)?,
         ]);
-        self.kept.registry.note(Session {
-            sub: grant.sub.clone(),
-            sid: grant.sid.clone(),
-            client_id: grant.client_id.clone(),
-            device: grant.device.clone(),
-            created: grant.auth_time,
-            refreshed: turn.iat,
-            expires: refresh_ends,
-        });
         Ok(Pair {
             token_type: "Bearer",
             expires_in: expires_in.as_secs(),
@@ -230,6 +221,20 @@ impl App {
             refresh_token,
             cookies,
         })
+    }
+
+    /// Notes in the list of sessions that a pair of `grant` was issued at `iat`, to whom was `seen`.
+    pub(crate) fn list(&self, grant: &Grant, iat: UnixTime, seen: Option<Seen>) {
+        self.kept.registry.note(Session {
+            sub: grant.sub.clone(),
+            sid: grant.sid.clone(),
+            client_id: grant.client_id.clone(),
+            device: grant.device.clone(),
+            created: grant.auth_time,
+            refreshed: iat,
+            expires: iat.saturating_add(self.tokens.refresh_ttl).min(grant.ends),
+            seen,
+        });
     }
 }
 

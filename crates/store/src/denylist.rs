@@ -336,20 +336,25 @@ impl Denylist {
         self.shared.mailbox.ask(Order::Settle)
     }
 
+    /// How far the prefilter is. Costs a look at a number.
+    #[must_use]
+    pub fn prefilter(&self) -> PrefilterState {
+        match self.shared.prefilter.as_ref().map(Prefilter::missing) {
+            None => PrefilterState::Off,
+            Some(0) => PrefilterState::Covering,
+            Some(missing) => PrefilterState::Building { missing },
+        }
+    }
+
     /// Figures. Cheap; takes no lock that a reader or writer holds for long.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
-        let prefilter = match shared.prefilter.as_ref().map(Prefilter::missing) {
-            None => PrefilterState::Off,
-            Some(0) => PrefilterState::Covering,
-            Some(missing) => PrefilterState::Building { missing },
-        };
         let sealed = unpoisoned(shared.sealed.lock());
         let sealed_bytes = sealed.iter().fold(0_u64, |sum, s| sum.saturating_add(s.bytes));
         Stats {
             refused: shared.refused(),
-            prefilter,
+            prefilter: self.prefilter(),
             prefilter_bytes: shared.prefilter.as_ref().map_or(0, Prefilter::bytes),
             lookups: shared.lookups.load(Ordering::Relaxed),
             misses: shared.misses.load(Ordering::Relaxed),

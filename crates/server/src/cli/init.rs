@@ -177,6 +177,14 @@ sweep_every = "1m"
 
 [log]
 level = "info"
+format = "text"         # or "json"
+access = "debug"        # the level of the line for each request; or "info"
+
+# Who revoked what, when and why: `ostracon audit`, or GET /v1/audit.
+[audit]
+retention = "400d"
+max_size = "1 GiB"
+required = false        # true: what cannot be recorded is refused to operators and backends
 
 [limits]
 connections = 10000

@@ -3,8 +3,10 @@
 //! Exit statuses: 0 when all went as told, 1 when something failed, 2 when the command line or the configuration cannot
 //! be used.
 
+mod audit;
 mod demo;
 mod init;
+mod logging;
 mod serve;
 
 use std::{
@@ -32,6 +34,8 @@ enum Command {
     Demo,
     #[command(about = "Make a configuration, a signing key and a client. Example: ostracon init --dir /etc/ostracon")]
     Init(init::Arguments),
+    /// Read the audit log: who did what, when and why. Example: ostracon audit --verify
+    Audit(audit::Arguments),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
 }
@@ -47,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),
+        Command::Audit(arguments) => audit::audit(&arguments),
         Command::Secret => secret(),
     };
     match done {

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     DEFAULT_DIR, Usage, config_in,
     init::{self, Made},
+    logging,
 };
 
 /// What to serve.
@@ -29,13 +30,7 @@ pub(super) struct Arguments {
 pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let (path, made) = configuration(arguments)?;
     let config = Config::load(&path)?;
-    tracing_subscriber::fmt()
-        .with_max_level(config.log_level)
-        .with_writer(io::stderr)
-        // A log that nobody reads any more is no reason to fail a request.
-        .log_internal_errors(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
+    let switch_log_level = logging::start(config.log_format, config.log_level);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -54,6 +49,7 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         // Who is not there to read it does not keep the server from running.
         let _ = announce((&at.0, &at.1), &path, made.as_ref(), client);
         let serving = Serving::from(app);
+        serving.switch_log_level(switch_log_level);
         let reloading = tokio::spawn(reload_when_told(serving.clone(), path)?);
         let ended = ostracon_server::run(serving, public, admin, sweep_every, shutdown).await;
         reloading.abort();
@@ -112,7 +108,10 @@ fn reload_when_told(serving: Serving, path: PathBuf) -> io::Result<impl Future<O
     Ok(async move {
         while hangup.recv().await.is_some() {
             let (serving, path) = (serving.clone(), path.clone());
-            let reload = move || -> anyhow::Result<()> { Ok(serving.reload(Config::load(&path)?)?) };
+            let reload = move || -> anyhow::Result<()> {
+                let config = Config::load(&path).inspect_err(|error| serving.refused(error))?;
+                Ok(serving.reload(config)?)
+            };
             match tokio::task::spawn_blocking(reload).await {
                 Ok(Ok(())) => tracing::info!("the configuration is read again"),
                 Ok(Err(error)) => tracing::error!("the configuration stays as it was: {error:#}"),

@@ -11,12 +11,13 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 5] = [
+const NUMBERS: [&str; 6] = [
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",
     "connections",
     "failures_per_minute",
+    "required",
 ];
 
 /// Members that are lists of texts.

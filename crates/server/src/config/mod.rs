@@ -14,7 +14,8 @@ use std::{
 };
 
 use ostracon_core::{Issuer, Policy, SigningKey, TierRule, UnixTime};
-use ostracon_store::{FALSE_POSITIVE_RATES, Options};
+use ostracon_store::{FALSE_POSITIVE_RATES, Options, audit};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
@@ -55,8 +56,44 @@ pub struct Config {
     pub limits: Limits,
     /// The least important level that is logged.
     pub log_level: tracing::Level,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// At which level requests are logged.
+    pub access_log: AccessLog,
+    /// How the audit log is kept.
+    pub audit: AuditSettings,
     /// Variables of the environment that look like settings and are none.
     pub ignored: Vec<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object of JSON a line, for programs.
+    Json,
+}
+
+/// The level of the line that each request is logged with.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the word that it is written as")]
+pub enum AccessLog {
+    Info,
+    #[default]
+    Debug,
+}
+
+/// How the audit log is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AuditSettings {
+    /// For how long, and how much of it.
+    pub log: audit::Options,
+    /// Whether operators are refused what cannot be recorded.
+    pub required: bool,
 }
 
 /// A key of the issuer's own.
@@ -188,6 +225,9 @@ impl Config {
             )?,
             limits: limits(&raw.limits)?,
             ignored: Vec::new(),
+            log_format: raw.log.format,
+            access_log: raw.log.access,
+            audit: audit(&raw.audit)?,
             log_level: raw.log.level.parse().map_err(|_| {
                 ConfigError::value(
                     "log.level",
@@ -245,6 +285,23 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
         header_timeout: within("limits.header_timeout", raw.header_timeout, patience())?,
         request_timeout: within("limits.request_timeout", raw.request_timeout, patience())?,
         failures_per_minute: raw.failures_per_minute,
+    })
+}
+
+fn audit(raw: &raw::Audit) -> Result<AuditSettings, ConfigError> {
+    let max_bytes = raw.max_size.as_u64();
+    if !(16 << 20..=1 << 40).contains(&max_bytes) {
+        let allowed = "16 MiB to 1 TiB is";
+        return Err(ConfigError::value("audit.max_size", raw.max_size, allowed));
+    }
+    let range = DAY..=Duration::from_hours(3660 * 24);
+    Ok(AuditSettings {
+        log: audit::Options {
+            retention: within("audit.retention", raw.retention, range)?,
+            max_bytes,
+            ..audit::Options::default()
+        },
+        required: raw.required,
     })
 }
 

@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use ostracon_core::{Algorithm, Issuer, KeyId, TierRule, UnixTime};
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::{AccessLog, LogFormat};
 use crate::{client::Role, cookies::SameSite};
 
 #[derive(Deserialize)]
@@ -34,6 +35,8 @@ pub(super) struct Raw {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) log: Log,
+    #[serde(default)]
+    pub(super) audit: Audit,
 }
 
 #[derive(Deserialize)]
@@ -155,11 +158,35 @@ impl Default for Limits {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Log {
     pub(super) level: String,
+    pub(super) format: LogFormat,
+    pub(super) access: AccessLog,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into() }
+        Self {
+            level: "info".into(),
+            format: LogFormat::default(),
+            access: AccessLog::default(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Audit {
+    pub(super) retention: Span,
+    pub(super) max_size: ByteSize,
+    pub(super) required: bool,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            retention: Span::days::<400>(),
+            max_size: ByteSize::gib(1),
+            required: false,
+        }
     }
 }
 

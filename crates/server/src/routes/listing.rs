@@ -17,6 +17,8 @@ use crate::{
     body::Parameters,
     client::{Caller, Role},
     problem::Problem,
+    sender::Sender,
+    trail::Entry,
 };
 
 /// Entries in one answer at most, and where nothing is said.
@@ -141,7 +143,21 @@ pub(super) async fn lift(
     let caller = Caller::of(&request);
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
     let (id, entry) = standing(&app, &id).await?;
-    app.kept.denylist.submit_lift(entry.target().clone())?.await?;
+    app.kept.trail.ready()?;
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
+    let record = Entry::new("lift").by(client.id()).from(&sender).about(entry.target());
+    let record = record
+        .with("id", id.to_string())
+        .with("stood_because", serde_json::json!(entry.reason()));
+    if let Err(error) = submit_lift(&app, entry.target().clone()).await {
+        app.kept.trail.note(record.outcome("failed"));
+        return Err(error.into());
+    }
     tracing::warn!(%id, kind = %entry.target().as_ref().kind(), client = client.id(), "a revocation is lifted");
+    app.kept.trail.record(record.outcome("lifted")).await?;
     Ok(Json(answer(id, &entry)).into_response())
+}
+
+async fn submit_lift(app: &App, target: Target) -> Result<(), StoreError> {
+    app.kept.denylist.submit_lift(target)?.await.map(drop)
 }

@@ -10,6 +10,7 @@ use axum::{
 use ostracon_core::{Reason, Revocation, TargetRef, TokenType, VerifiedToken};
 use ostracon_store::Receipt;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     answer::Json,
@@ -19,6 +20,8 @@ use crate::{
     credentials::{self, Ambiguous},
     csrf,
     problem::Problem,
+    sender::Sender,
+    trail::Entry,
 };
 
 /// Revokes what was presented, durably, and clears the cookies. Tokens that are not good revoke nothing and are no
@@ -26,6 +29,7 @@ use crate::{
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
+    sender: Sender,
     headers: HeaderMap,
     form: Parameters,
 ) -> Result<Response, Problem> {
@@ -45,13 +49,14 @@ pub(super) async fn logout(
         .into_iter()
         .chain(refresh_cookie.filter(|cookie| Some(*cookie) != by_form));
     let mut revocations: Vec<Revocation> = Vec::new();
-    let mut successors = Vec::new();
+    let (mut successors, mut sub) = (Vec::new(), None);
     for (token, typ) in access
         .into_iter()
         .chain(refresh.map(|token| (token, TokenType::Refresh)))
     {
         match app.judge_to_end(app.keyring.verify(token, typ)).await {
             Ok(token) => {
+                sub = sub.or_else(|| token.claims().sub().cloned());
                 let asked = revocation(&app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
                 revocations.extend(new);
@@ -74,6 +79,14 @@ pub(super) async fn logout(
         app.kept.denylist.submit(revocations)?.await?
     };
     receipts.truncate(told);
+    if !receipts.is_empty() {
+        let targets: Vec<_> = receipts.iter().map(|r| json!(r.revocation.target())).collect();
+        let entry = Entry::new("logout").from(&sender).with("scope", scope.as_str());
+        let entry = entry.with("sub", sub.map(|sub| sub.to_string()));
+        app.kept
+            .trail
+            .note(entry.with("targets", targets).outcome("logged_out"));
+    }
     answer(&app, &receipts)
 }
 
@@ -82,6 +95,16 @@ enum LogoutScope {
     Token,
     Session,
     Everywhere,
+}
+
+impl LogoutScope {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Everywhere => "everywhere",
+        }
+    }
 }
 
 fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem> {

@@ -1,14 +1,17 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
+mod audit;
 mod explain;
 mod health;
 mod jwks;
 mod listing;
 mod logout;
 mod oauth;
+mod observe;
 mod refresh;
 mod revocations;
 mod sessions;
+mod stats;
 mod verify;
 
 use std::sync::Arc;
@@ -47,7 +50,10 @@ pub fn admin(serving: impl Into<Serving>) -> Router {
             .route("/v1/sessions/{sid}", delete(sessions::end))
             .route("/v1/revocations", post(revocations::create).get(listing::list))
             .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
-            .route("/v1/explain", post(explain::explain)),
+            .route("/v1/explain", post(explain::explain))
+            .route("/v1/stats", get(stats::stats))
+            .route("/v1/audit", get(audit::list))
+            .route("/metrics", get(stats::metrics)),
         serving.into(),
     )
 }
@@ -61,6 +67,7 @@ fn finish(router: Router<Serving>, serving: Serving) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(serving.clone(), in_time))
         .layer(middleware::map_response(protect))
+        .layer(middleware::from_fn_with_state(serving.clone(), observe::observe))
         .with_state(serving)
 }
 

@@ -19,6 +19,7 @@ use crate::{
     client::{Caller, Client, Role},
     problem::{OauthProblem, Problem},
     rotation::Wish,
+    sender::Sender,
     serving::Serving,
     session::Pair,
 };
@@ -64,6 +65,7 @@ fn token_of(form: &Parameters) -> Result<&str, Problem> {
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OauthProblem> {
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let (client, form) = called(&app, request, Some(Role::Revoke)).await?;
     // Which kind of token it is it says itself, so that a wrong hint costs nothing (P66, P79).
     let token = match app.judge_to_end(app.verify_either(token_of(&form)?)).await {
@@ -88,7 +90,8 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
         let revocation = Revocation::new(target.to_owned(), Reason::Logout, &app.policy, app.revoking_at())
             .expiring(claims.exp(), &app.policy);
         let revoking = app.kept.denylist.submit(vec![revocation]).map_err(Problem::from)?;
-        revoking.await.map_err(Problem::from)?;
+        let receipts = revoking.await.map_err(Problem::from)?;
+        app.record_revocations(&receipts, client.id(), &sender).await?;
         tracing::info!(client = client.id(), kind = %target.kind(), "revoked by its client");
     }
     Ok(StatusCode::OK)
@@ -144,6 +147,7 @@ fn active(typ: TokenType, claims: &Claims) -> Value {
 }
 
 async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response, OauthProblem> {
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let (client, form) = called(&app, request, None).await?;
     match form.value("grant_type") {
         Some("refresh_token") => {}
@@ -158,6 +162,7 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let wish = Wish {
         scope: scope.as_ref(),
         client: Some(client.id()),
+        sender: Some(&sender),
     };
     let pair = app.refresh(token, wish).await.map_err(Problem::from)?;
     Ok((Pair::headers(), Json(pair.without_cookies())).into_response())

@@ -19,12 +19,14 @@ use crate::{
     csrf,
     problem::Problem,
     rotation::Wish,
+    sender::Sender,
     session::Pair,
 };
 
 /// Rotates: the token that is sent is exchanged for the next pair, which goes back the way that the token came.
 pub(super) async fn refresh(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
+    let sender = Sender::of(&app.trusted_proxies, &headers, request.extensions());
     let cookie = cookies::read(&headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
     let body = Parameters::from_request(request, &()).await?;
     let (token, by_cookie) = match (body.value("refresh_token"), cookie) {
@@ -36,7 +38,11 @@ pub(super) async fn refresh(State(app): State<Arc<App>>, request: Request) -> Re
     if by_cookie {
         csrf::check(&headers, &app.cookies, true)?;
     }
-    let pair = app.refresh(token, Wish::default()).await?;
+    let wish = Wish {
+        sender: Some(&sender),
+        ..Wish::default()
+    };
+    let pair = app.refresh(token, wish).await?;
     let mut set = HeaderMap::new();
     if by_cookie {
         for cookie in pair.cookies() {

@@ -18,7 +18,9 @@ use crate::{
     body,
     client::{Caller, Role},
     problem::Problem,
+    sender::Sender,
     strict::Object,
+    trail::Entry,
 };
 
 /// How far ahead a cut-off can lie. What is later was meant in milliseconds.
@@ -54,18 +56,52 @@ pub(super) struct Answer<'a> {
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
     let body = body::Json::<Body>::from_request(request, &()).await;
-    caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+    let client = caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
     let body::Json(body) = body?;
     match asked(&app, body).await? {
-        Asked::New(revocation) => carry_out(&app, revocation).await,
-        Asked::Stands(receipt) => Ok(Json(answer(receipt.id, &receipt.revocation)).into_response()),
+        Asked::New(revocation) => carry_out(&app, revocation, client.id(), &sender).await,
+        Asked::Stands(receipt) => {
+            app.record_revocations(std::slice::from_ref(&receipt), client.id(), &sender)
+                .await?;
+            Ok(Json(answer(receipt.id, &receipt.revocation)).into_response())
+        }
     }
 }
 
-/// Revokes, durably, and answers with the receipt: 201, or 200 when it was already so.
-pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Response, Problem> {
+/// Revokes at the word of the client `id`, durably and with a record of it, and answers with the receipt: 201, or 200 when
+/// it was already so.
+pub(super) async fn carry_out(
+    app: &App,
+    revocation: Revocation,
+    id: &str,
+    sender: &Sender,
+) -> Result<Response, Problem> {
+    app.kept.trail.ready()?;
+    let entry = Entry::of_revocation(&revocation).by(id).from(sender);
+    let receipt = match written(app, revocation).await {
+        Ok(receipt) => receipt,
+        Err(problem) => {
+            app.kept.trail.note(entry.outcome("failed"));
+            return Err(problem);
+        }
+    };
+    let kind = receipt.revocation.target().as_ref().kind();
+    tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
+    let word = if receipt.changed { "revoked" } else { "stood" };
+    let entry = entry.with("id", receipt.id.to_string()).outcome(word);
+    app.kept.trail.record(entry).await?;
+    let status = if receipt.changed {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+}
+
+async fn written(app: &App, revocation: Revocation) -> Result<Receipt, Problem> {
     let first = |receipts: Vec<Receipt>| {
         let receipt = receipts.into_iter().next();
         receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))
@@ -76,18 +112,10 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Respo
         _ => None,
     };
     let now = app.now();
-    let receipt = match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
-        Some(receipt) => receipt,
-        None => first(app.kept.denylist.submit(vec![revocation])?.await?)?,
-    };
-    let kind = receipt.revocation.target().as_ref().kind();
-    tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
-    let status = if receipt.changed {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+    match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
+        Some(receipt) => Ok(receipt),
+        None => first(app.kept.denylist.submit(vec![revocation])?.await?),
+    }
 }
 
 pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {

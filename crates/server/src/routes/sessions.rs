@@ -19,6 +19,7 @@ use crate::{
     client::{Caller, Role},
     login::Login,
     problem::Problem,
+    sender::Sender,
     session::{Pair, RESERVED},
     strict::Object,
 };
@@ -163,7 +164,9 @@ pub(super) async fn end(
     sid: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+    let caller = Caller::of(&request);
+    let client = caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let Path(sid) = sid.map_err(|_| Problem::request_invalid("sid is not properly encoded"))?;
     let sid = SessionId::new(sid).map_err(|problem| Problem::request_invalid(format!("sid: {problem}")))?;
     let iss = app.tokens.issuer.clone();
@@ -173,5 +176,5 @@ pub(super) async fn end(
         &app.policy,
         app.revoking_at(),
     );
-    revocations::carry_out(&app, revocation).await
+    revocations::carry_out(&app, revocation, client.id(), &sender).await
 }
