@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "e2e/audit.rs"]
+mod audit;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/configuration.rs"]

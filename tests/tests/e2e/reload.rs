@@ -87,8 +87,8 @@ fn clients_change_and_a_bad_configuration_changes_nothing() {
     let bad = [
         (retired, "every one of them is retired"),
         (
-            good.replace("level = \"info\"", "level = \"debug\""),
-            "log.level changes at a restart only",
+            good.replace("format = \"text\"", "format = \"json\""),
+            "log.format changes at a restart only",
         ),
         ("[tokens".to_owned(), "not valid TOML"),
         (good.replace("leeway = \"30s\"", "leeway = \"1h\""), "tokens.leeway"),
