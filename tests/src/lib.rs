@@ -14,6 +14,7 @@ mod browser;
 mod http;
 mod keys;
 mod program;
+mod provider;
 mod proxy;
 
 pub use application::{Application, Arrived, Reply};
@@ -21,4 +22,5 @@ pub use browser::{Browser, KeptCookie};
 pub use http::{Answer, Ask, raw};
 pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, now, wait_for};
+pub use provider::{Minter, Mood, Provider, foreign_claims};
 pub use proxy::Proxy;

@@ -7,12 +7,18 @@
     reason = "tests"
 )]
 
+#[path = "e2e/backchannel.rs"]
+mod backchannel;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/issuers.rs"]
+mod issuers;
+#[path = "e2e/key_sets.rs"]
+mod key_sets;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]

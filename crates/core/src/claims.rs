@@ -4,6 +4,8 @@ use alloc::{borrow::Cow, boxed::Box, string::String};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+#[cfg(feature = "jwt")]
+use crate::policy::ClaimName;
 use crate::{
     json::{self, Member},
     refusal::{Refusal, Segment},
@@ -167,6 +169,27 @@ impl Claims {
         &self.scope
     }
 
+    /// Further members of the set, in the order of their `names`.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn members<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Member<'_>>; N], Refusal> {
+        json::object(&self.json, names).map_err(|problem| Refusal::Malformed(Segment::Claims, problem))
+    }
+
+    /// With what its issuer writes as `member` in place of the claim `name`, which does not count beside it.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn renamed(mut self, name: ClaimName, member: &str) -> Result<Self, Refusal> {
+        let [value] = self.members([member])?;
+        match name {
+            ClaimName::Sub => self.sub = text("sub", value, Subject::new)?,
+            ClaimName::Sid => self.sid = text("sid", value, SessionId::new)?,
+            ClaimName::ClientId => self.client_id = text("client_id", value, ClientId::new)?,
+            ClaimName::Scope => self.scope = Scope::read(value)?,
+            // These have one name everywhere.
+            ClaimName::Aud | ClaimName::Nbf => {}
+        }
+        Ok(self)
+    }
+
     /// The whole set, standard claims included, read as a type of the caller's.
     ///
     /// # Errors
@@ -298,7 +321,11 @@ impl Scope {
         match member {
             None => Ok(Self::default()),
             Some(Member::Text(text)) => Self::new(&text).map_err(|problem| Refusal::ClaimInvalid("scope", problem)),
-            Some(_) => Err(Refusal::ClaimInvalid("scope", "not a string")),
+            // As some providers write it.
+            Some(Member::Texts(words)) if words.iter().all(|word| !word.is_empty() && !word.contains(' ')) => {
+                Self::new(&words.join(" ")).map_err(|problem| Refusal::ClaimInvalid("scope", problem))
+            }
+            Some(_) => Err(Refusal::ClaimInvalid("scope", "neither a string nor an array of words")),
         }
     }
 
@@ -411,6 +438,26 @@ mod tests {
         );
         assert!(scope.covers(&Scope::default()) && scope.covers(&Scope::new("write").unwrap()));
         assert!(!scope.covers(&Scope::new("read wri").unwrap()) && !Scope::default().covers(&scope));
+    }
+
+    #[test]
+    fn scope_may_be_an_array_of_words() {
+        assert_eq!(
+            claims(r#","scope":["read","write"]"#).unwrap().scope().as_str(),
+            "read write"
+        );
+        assert_eq!(claims(r#","scope":[]"#).unwrap().scope(), &Scope::default());
+        for value in [
+            r#"["read write"]"#,
+            r#"["read",""]"#,
+            r#"["a\"b"]"#,
+            r#"["read",1]"#,
+            "1",
+            "null",
+            "{}",
+        ] {
+            assert_eq!(invalid(&format!(r#","scope":{value}"#)), "scope", "{value}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use ostracon_core::{
-    Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
+    Demand, Facts, Issuer, IssuerKeys, MissingJti, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
     SigningKey, Tier, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
 use ostracon_store::{Denylist, Options, Registry, StoreError};
@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     config::{Config, Key, Tokens},
     cookies::CookieSettings,
+    issuers::{Lifetimes, Ring},
     limits::{Failures, Limits},
     listen::Address,
     problem::Problem,
@@ -34,9 +35,11 @@ pub struct App {
     pub(crate) kept: Kept,
     pub(crate) tokens: Tokens,
     pub(crate) policy: Policy,
+    /// For logout tokens, which need not name a subject.
+    pub(crate) logout_policy: Policy,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) keys: Vec<Key>,
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Ring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
     pub(crate) limits: Limits,
@@ -67,6 +70,9 @@ pub enum OpenError {
     /// A member of the configuration that cannot change while the server runs.
     #[error("{0} changes at a restart only")]
     NeedsRestart(&'static str),
+    /// There is no thread for a key set to be fetched by.
+    #[error("the key sets of other issuers cannot be fetched: {0}")]
+    Fetching(std::io::Error),
     /// A key of the configuration cannot verify.
     #[error("key {kid:?}: {problem}")]
     Key {
@@ -152,7 +158,7 @@ impl App {
             latest: Arc::default(),
             clock,
         };
-        Self::assemble(config, kept).map(Arc::new)
+        Self::assemble(config, kept, None).map(Arc::new)
     }
 
     /// The same application by another configuration.
@@ -165,10 +171,11 @@ impl App {
         if let Some(member) = self.fixed.differs(&fixed) {
             return Err(OpenError::NeedsRestart(member));
         }
-        Self::assemble(config, self.kept.clone())
+        Self::assemble(config, self.kept.clone(), Some(&self.keyring))
     }
 
-    fn assemble(config: Config, kept: Kept) -> Result<Self, OpenError> {
+    /// `before` is what key sets are kept from.
+    fn assemble(config: Config, kept: Kept, before: Option<&Ring>) -> Result<Self, OpenError> {
         let fixed = Fixed::of(&config);
         if !config.keys.iter().any(|key| key.signs_at(kept.clock.now())) {
             return Err(OpenError::NoSigningKey);
@@ -189,9 +196,15 @@ impl App {
                 problem,
             })?;
         }
-        let mut keyring = Keyring::default();
-        keyring.trust(config.tokens.issuer.clone(), own);
-        let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
+        let lifetimes = Lifetimes::raised(&config.data_dir, config.longest_lifetime(), kept.clock.now())?;
+        let longest = lifetimes.longest();
+        let missing_jti = if config.issuers.is_empty() {
+            MissingJti::Refuse
+        } else {
+            MissingJti::Digest
+        };
+        let own = (config.tokens.issuer.clone(), own);
+        let keyring = Ring::new(own, config.issuers, &lifetimes, before).map_err(OpenError::Fetching)?;
         let tokens = &config.tokens;
         let policy = Policy::builder()
             .leeway(tokens.leeway)
@@ -199,12 +212,15 @@ impl App {
             .refresh_lifetime(tokens.refresh_ttl)
             .session_lifetime(tokens.session_ttl)
             .longest_lifetime(longest)
+            .tokens_without_jti(missing_jti)
             .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
+        let logout_policy = policy.clone().required_claims([]).build()?;
         let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
         Ok(Self {
             fixed,
             kept,
             policy: policy.build()?,
+            logout_policy,
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
             keys: config.keys,
@@ -241,6 +257,12 @@ impl App {
         &self.kept.denylist
     }
 
+    /// Whom `token` must be for where a route does not say: what is configured for its issuer. For others than our own the
+    /// keyring has seen to that.
+    pub(crate) fn usual_audience(&self, token: &VerifiedToken) -> Option<&str> {
+        (*token.claims().iss() == self.tokens.issuer).then_some(&*self.tokens.audience)
+    }
+
     pub(crate) fn now(&self) -> UnixTime {
         self.kept.clock.now()
     }
@@ -264,7 +286,7 @@ impl App {
         typ: TokenType,
         demand: &Demand<'_>,
     ) -> Result<VerifiedToken, Denial> {
-        self.judge_verified(self.keyring.verify(token, typ)?, demand).await
+        self.judge_verified(self.verify(token, typ).await?, demand).await
     }
 
     /// The decision behind every route.
@@ -291,20 +313,20 @@ impl App {
 
     /// The same for an access or a refresh token; which of them it says itself.
     pub(crate) async fn judge_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        self.judge_verified(self.verify_either(token)?, &thorough()).await
+        self.judge_verified(self.verify_either(token).await?, &thorough()).await
     }
 
     /// A token that is proven to be one of either type; which of them it says itself.
-    pub(crate) fn verify_either(&self, token: &str) -> Result<VerifiedToken, Refusal> {
-        match self.keyring.verify(token, TokenType::Access) {
-            Err(Refusal::Unsupported("typ")) => self.keyring.verify(token, TokenType::Refresh),
+    pub(crate) async fn verify_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
+        match self.verify(token, TokenType::Access).await {
+            Err(Denial::Refused(Refusal::Unsupported("typ"))) => self.verify(token, TokenType::Refresh).await,
             verified => verified,
         }
     }
 
     /// Whether a token may end what it belongs to, once it is `verified`. A refresh token that was exchanged for the next still names its
     /// session: whoever logs out with it, late in a race of tabs, must be out.
-    pub(crate) async fn judge_to_end(&self, verified: Result<VerifiedToken, Refusal>) -> Result<VerifiedToken, Denial> {
+    pub(crate) async fn judge_to_end(&self, verified: Result<VerifiedToken, Denial>) -> Result<VerifiedToken, Denial> {
         let token = verified?;
         let ended = match self.judge_verified(token.clone(), &thorough()).await {
             Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
@@ -362,8 +384,8 @@ impl App {
 pub(crate) enum Denial {
     /// The token is refused.
     Refused(Refusal),
-    /// Whether it is to be refused cannot be told (I5).
-    Unknown(StoreError),
+    /// Whether it is to be refused cannot be told (I5): the store, or whoever has its keys, does not answer.
+    Unknown(Problem),
 }
 
 impl From<Refusal> for Denial {
@@ -374,7 +396,7 @@ impl From<Refusal> for Denial {
 
 impl From<StoreError> for Denial {
     fn from(error: StoreError) -> Self {
-        Self::Unknown(error)
+        Self::Unknown(error.into())
     }
 }
 
@@ -382,58 +404,7 @@ impl From<Denial> for Problem {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Refused(refusal) => refusal.into(),
-            Denial::Unknown(error) => error.into(),
+            Denial::Unknown(problem) => problem,
         }
-    }
-}
-
-/// The longest lifetime that this store has ever been run with, `configured` included.
-///
-/// I1 across configurations: a cut-off is kept for as long as any token of its time can live. If the lifetime were
-/// lowered and later raised again, entries made in between would be gone before tokens from before them; so the store
-/// remembers the longest, for what it keeps and for what it accepts.
-fn longest_lifetime(data_dir: &Path, configured: Duration) -> Result<Duration, StoreError> {
-    let path = data_dir.join("longest-lifetime");
-    let failed = |source| StoreError::Io {
-        path: path.clone(),
-        source: Arc::new(source),
-    };
-    let before = match std::fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map(Duration::from_secs)
-            .map_err(|_| StoreError::Damaged {
-                path: path.clone(),
-                detail: "it is not a number of seconds".into(),
-            })?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Duration::ZERO,
-        Err(e) => return Err(failed(e)),
-    };
-    if configured > before {
-        ostracon_store::write_new(&path, format!("{}\n", configured.as_secs()).as_bytes())?;
-    }
-    Ok(configured.max(before))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn i1_the_longest_lifetime_outlives_a_shorter_configuration() {
-        let dir = tempfile::tempdir().unwrap();
-        let run = |days: u64| {
-            longest_lifetime(dir.path(), Duration::from_hours(days * 24))
-                .unwrap()
-                .as_secs()
-                / 86_400
-        };
-        assert_eq!([run(30), run(7), run(30), run(31), run(1)], [30, 30, 30, 31, 31]);
-        std::fs::write(dir.path().join("longest-lifetime"), "soon").unwrap();
-        assert!(matches!(
-            longest_lifetime(dir.path(), Duration::ZERO),
-            Err(StoreError::Damaged { .. })
-        ));
     }
 }

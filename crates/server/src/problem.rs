@@ -210,6 +210,16 @@ impl Problem {
         }
     }
 
+    /// The keys of the token's issuer could not be fetched. No 401, on which a client would drop a session that may be
+    /// good.
+    pub(crate) fn keys_unavailable() -> Self {
+        let detail = "the keys of the token's issuer cannot be had at the moment; nothing was decided";
+        Self {
+            retry_after: Some(5),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", detail)
+        }
+    }
+
     /// Something that cannot happen did.
     pub(crate) fn internal(cause: impl core::fmt::Display) -> Self {
         tracing::error!(%cause, "a request could not be answered");

@@ -11,7 +11,8 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 5] = [
+const NUMBERS: [&str; 6] = [
+    "any_audience",
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",
@@ -20,7 +21,16 @@ const NUMBERS: [&str; 5] = [
 ];
 
 /// Members that are lists of texts.
-const LISTS: [&str; 3] = ["allowed_origins", "trusted_proxies", "roles"];
+const LISTS: [&str; 8] = [
+    "algorithms",
+    "allowed_origins",
+    "audiences",
+    "logout_audiences",
+    "roles",
+    "trusted_proxies",
+    "untyped_access",
+    "untyped_logout",
+];
 
 /// The names among `variables` that look like settings and are none: one underscore instead of two, most likely.
 pub(super) fn ignored<'a>(variables: impl IntoIterator<Item = &'a String>) -> Vec<String> {

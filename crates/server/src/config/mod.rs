@@ -2,6 +2,7 @@
 
 mod environment;
 mod error;
+mod issuers;
 mod raw;
 
 use std::{
@@ -17,8 +18,11 @@ use ostracon_core::{Issuer, Policy, SigningKey, TierRule, UnixTime};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options};
 use zeroize::Zeroizing;
 
-pub use self::error::ConfigError;
 use self::raw::{Moment, Raw, Span};
+pub use self::{
+    error::ConfigError,
+    issuers::{ForeignIssuer, KeySetUrl, KeySource},
+};
 use crate::{
     client::Client,
     cookies::{CookieName, CookieSettings, Origin},
@@ -43,6 +47,8 @@ pub struct Config {
     pub rules: Vec<TierRule>,
     /// The issuer's own keys; the first that is not retired signs, all verify.
     pub keys: Vec<Key>,
+    /// Who else issues tokens that are accepted.
+    pub issuers: Vec<ForeignIssuer>,
     /// Who may call what.
     pub clients: Vec<Client>,
     /// The cookies, and who may send them.
@@ -165,12 +171,14 @@ impl Config {
                 "1 MiB to 1 TiB is",
             ));
         }
+        let tokens = tokens(raw.tokens)?;
         Ok(Self {
             data_dir: base.join(raw.data_dir),
             public,
             admin,
             trusted_proxies: raw.listen.trusted_proxies,
-            tokens: tokens(raw.tokens)?,
+            issuers: issuers::issuers(raw.issuers, &tokens.issuer, base)?,
+            tokens,
             rules: raw.rules,
             keys: keys(raw.keys, base)?,
             clients: clients(raw.clients)?,
@@ -198,6 +206,12 @@ impl Config {
         })
     }
 
+    /// The longest life of any token that is accepted.
+    pub(crate) fn longest_lifetime(&self) -> Duration {
+        let foreign = self.issuers.iter().map(|issuer| issuer.max_lifetime);
+        foreign.fold(self.tokens.session_ttl, Duration::max)
+    }
+
     /// What is worth a second look, though it is possible.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -217,6 +231,7 @@ impl Config {
                 ));
             }
         }
+        warnings.extend(self.issuers.iter().filter_map(|issuer| issuer.warning.clone()));
         for name in &self.ignored {
             warnings.push(format!(
                 "{name} is no setting; sections and members are parted by two underscores"

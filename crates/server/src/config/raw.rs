@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use ostracon_core::{Algorithm, Issuer, KeyId, TierRule, UnixTime};
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::issuers;
 use crate::{client::Role, cookies::SameSite};
 
 #[derive(Deserialize)]
@@ -22,6 +23,8 @@ pub(super) struct Raw {
     pub(super) tokens: Tokens,
     #[serde(default)]
     pub(super) keys: Vec<Key>,
+    #[serde(default)]
+    pub(super) issuers: Vec<issuers::Raw>,
     #[serde(default)]
     pub(super) clients: Vec<Client>,
     #[serde(default)]

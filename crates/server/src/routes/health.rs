@@ -27,5 +27,11 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, P
         let detail = format!("{missing} shards of the prefilter are still being built; answers are right, and slower");
         return Err(Problem::not_ready(detail));
     }
-    Ok(Json(json!({"status": "ready"})))
+    // Told, but no reason to take no requests: all that needs no new key is answered.
+    let failing: Vec<_> = app.keyring.failing().collect();
+    if failing.is_empty() {
+        Ok(Json(json!({"status": "ready"})))
+    } else {
+        Ok(Json(json!({"status": "ready", "keys_unavailable": failing})))
+    }
 }

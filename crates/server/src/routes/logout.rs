@@ -50,7 +50,7 @@ pub(super) async fn logout(
         .into_iter()
         .chain(refresh.map(|token| (token, TokenType::Refresh)))
     {
-        match app.judge_to_end(app.keyring.verify(token, typ)).await {
+        match app.judge_to_end(app.verify(token, typ).await).await {
             Ok(token) => {
                 let asked = revocation(&app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
@@ -62,7 +62,7 @@ pub(super) async fn logout(
             // I7: what is not proven to be good has no effect.
             Err(Denial::Refused(refusal)) => tracing::debug!(%refusal, "a token at logout revokes nothing"),
             // The cookies stay, so that the client can try again.
-            Err(Denial::Unknown(error)) => return Err(error.into()),
+            Err(Denial::Unknown(error)) => return Err(error),
         }
     }
     let told = revocations.len();

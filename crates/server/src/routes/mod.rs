@@ -1,5 +1,6 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
+mod backchannel;
 mod explain;
 mod health;
 mod jwks;
@@ -31,6 +32,7 @@ pub fn public(serving: impl Into<Serving>) -> Router {
             .route("/auth/verify", any(verify::verify))
             .route("/auth/logout", post(logout::logout))
             .route("/logout", post(logout::logout))
+            .route("/auth/backchannel-logout", post(backchannel::logout))
             .route("/auth/refresh", post(refresh::refresh))
             .route("/auth/session", get(refresh::own))
             .merge(oauth::routes())

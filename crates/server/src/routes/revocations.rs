@@ -193,9 +193,9 @@ fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Proble
 }
 
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
-    let token = match app.judge_to_end(app.verify_either(token)).await {
+    let token = match app.judge_to_end(app.verify_either(token).await).await {
         Ok(token) => token,
-        Err(Denial::Unknown(error)) => return Err(error.into()),
+        Err(Denial::Unknown(problem)) => return Err(problem),
         Err(Denial::Refused(Refusal::Revoked(revocation))) => {
             let id = app.kept.denylist.id(revocation.target().as_ref());
             return Ok(Asked::Stands(Receipt {

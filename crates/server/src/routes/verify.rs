@@ -29,19 +29,20 @@ pub(super) async fn verify(
         .map_err(|Ambiguous| Problem::credentials_ambiguous().with_status(StatusCode::UNAUTHORIZED))?
         .ok_or_else(Problem::token_missing)?;
     let rule = Rule::parse(query.as_deref().unwrap_or("")).map_err(|p| p.with_status(StatusCode::FORBIDDEN))?;
-    let audience = rule.aud.as_deref().unwrap_or(&app.tokens.audience);
+    let token = app.verify(presented.token, TokenType::Access).await?;
+    let audience = rule.aud.as_deref().or_else(|| app.usual_audience(&token));
     let path = Some(forwarded_path(
         &app,
         peer.and_then(|Extension(Peer(address))| address),
         &headers,
     ));
     let demand = Demand {
-        audiences: &[audience],
+        audiences: audience.as_slice(),
         scope: rule.scope,
         tier: rule.tier,
         path,
     };
-    let token = app.judge(presented.token, TokenType::Access, &demand).await?;
+    let token = app.judge_verified(token, &demand).await?;
     Ok(identity(token.claims()))
 }
 

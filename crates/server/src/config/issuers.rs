@@ -1,0 +1,404 @@
+//! Issuers of tokens that something else issues: an application, or an identity provider.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::http::Uri;
+use ostracon_core::{
+    Algorithm, ClaimName, GenericType, Issuer, IssuerKeys, KeyError, KeyId, TokenType, Trust, VerifyingKey,
+};
+use serde::Deserialize;
+
+use super::{ConfigError, LONGEST_SESSION, raw::Span, read_private, within};
+
+/// An issuer whose tokens are accepted and revoked here, though they are not issued here.
+#[derive(Debug)]
+pub struct ForeignIssuer {
+    /// The `iss` of its tokens.
+    pub iss: Issuer,
+    /// What it is trusted for.
+    pub trust: Trust,
+    /// How long its tokens live at most, and so for how long a cut-off of them is kept.
+    pub max_lifetime: Duration,
+    /// Where its keys come from.
+    pub keys: KeySource,
+    /// Whether its logout tokens end all sessions of a subject, also where they name one.
+    pub logout_ends_subject: bool,
+    /// What is worth a second look.
+    pub(super) warning: Option<String>,
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// From a file, which was read.
+    Read(IssuerKeys),
+    /// From a server.
+    Fetched(KeySetUrl),
+}
+
+/// A JWK Set on a server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeySetUrl {
+    /// Where it is.
+    pub url: Uri,
+    /// What its keys are for.
+    pub algorithms: Vec<Algorithm>,
+    /// How often it is fetched anew.
+    pub every: Duration,
+}
+
+/// It as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    iss: Issuer,
+    #[serde(default)]
+    audiences: Vec<String>,
+    #[serde(default)]
+    any_audience: bool,
+    algorithms: Vec<Algorithm>,
+    max_lifetime: Span,
+    kid: Option<KeyId>,
+    secret_file: Option<PathBuf>,
+    public_key_file: Option<PathBuf>,
+    jwks_file: Option<PathBuf>,
+    jwks_url: Option<String>,
+    jwks_refresh: Option<Span>,
+    #[serde(default)]
+    untyped_access: Vec<Untyped>,
+    #[serde(default)]
+    logout_audiences: Vec<String>,
+    #[serde(default)]
+    untyped_logout: Vec<Untyped>,
+    #[serde(default)]
+    logout_ends: LogoutEnds,
+    #[serde(default)]
+    claims: Names,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+enum Untyped {
+    #[serde(rename = "JWT")]
+    Jwt,
+    #[serde(rename = "absent")]
+    Absent,
+}
+
+impl From<Untyped> for GenericType {
+    fn from(untyped: Untyped) -> Self {
+        match untyped {
+            Untyped::Jwt => Self::Jwt,
+            Untyped::Absent => Self::Absent,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LogoutEnds {
+    #[default]
+    Session,
+    Subject,
+}
+
+/// What the issuer calls its claims.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    sub: Option<String>,
+    sid: Option<String>,
+    client_id: Option<String>,
+    scope: Option<String>,
+}
+
+pub(super) fn issuers(raw: Vec<Raw>, own: &Issuer, base: &Path) -> Result<Vec<ForeignIssuer>, ConfigError> {
+    let mut issuers: Vec<ForeignIssuer> = Vec::with_capacity(raw.len());
+    for (n, raw) in raw.into_iter().enumerate() {
+        if raw.iss == *own || issuers.iter().any(|other| other.iss == raw.iss) {
+            let whose = if raw.iss == *own {
+                "it is tokens.issuer, whose keys are under [[keys]]"
+            } else {
+                "it stands twice"
+            };
+            let iss = raw.iss.as_str();
+            return Err(ConfigError::value(
+                format!("issuers[{n}].iss"),
+                format_args!("{iss:?}"),
+                whose,
+            ));
+        }
+        issuers.push(issuer(&At(n), raw, base)?);
+    }
+    Ok(issuers)
+}
+
+/// The place of an issuer in the configuration.
+struct At(usize);
+
+impl At {
+    fn member(&self, name: &str) -> String {
+        format!("issuers[{}].{name}", self.0)
+    }
+
+    fn problem(&self, name: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError::Value {
+            at: self.member(name),
+            problem: problem.into(),
+        }
+    }
+}
+
+fn issuer(at: &At, raw: Raw, base: &Path) -> Result<ForeignIssuer, ConfigError> {
+    let max_lifetime = within(
+        &at.member("max_lifetime"),
+        raw.max_lifetime,
+        Duration::from_secs(1)..=LONGEST_SESSION,
+    )?;
+    let trust = trust(at, &raw)?.longest_lifetime(max_lifetime);
+    if raw.algorithms.is_empty() {
+        return Err(at.problem("algorithms", "at least one is needed, such as \"RS256\""));
+    }
+    if twice(&raw.algorithms) {
+        return Err(at.problem("algorithms", "one of them stands twice"));
+    }
+    let warning = (raw.any_audience && !raw.untyped_access.is_empty() && raw.secret_file.is_none()).then(|| {
+        format!(
+            "{} and untyped_access let pass whatever {} signs and does not say what it is for",
+            at.member("any_audience"),
+            raw.iss
+        )
+    });
+    Ok(ForeignIssuer {
+        trust,
+        max_lifetime,
+        keys: keys(at, &raw, base)?,
+        logout_ends_subject: matches!(raw.logout_ends, LogoutEnds::Subject),
+        warning,
+        iss: raw.iss,
+    })
+}
+
+fn trust(at: &At, raw: &Raw) -> Result<Trust, ConfigError> {
+    let mut trust = Trust::default().without_refresh_tokens().nameless_keys();
+    match (raw.audiences.as_slice(), raw.any_audience) {
+        ([], true) => {}
+        ([_, ..], false) => trust = trust.audiences(names(at, "audiences", &raw.audiences)?),
+        ([], false) => {
+            let needed = "whom its access tokens are for is needed; any_audience = true takes those that do not say";
+            return Err(at.problem("audiences", needed));
+        }
+        ([_, ..], true) => return Err(at.problem("any_audience", "contradicts audiences; one of the two is needed")),
+    }
+    if !raw.logout_audiences.is_empty() {
+        trust = trust.logout_audiences(names(at, "logout_audiences", &raw.logout_audiences)?);
+    } else if !raw.untyped_logout.is_empty() || matches!(raw.logout_ends, LogoutEnds::Subject) {
+        let needed = "whom its logout tokens are for is needed: the client id that it knows the application by";
+        return Err(at.problem("logout_audiences", needed));
+    }
+    for (typ, untyped) in [
+        (TokenType::Access, &raw.untyped_access),
+        (TokenType::Logout, &raw.untyped_logout),
+    ] {
+        for generic in untyped {
+            trust = trust.generic(typ, (*generic).into());
+        }
+    }
+    let claims = [
+        (ClaimName::Sub, &raw.claims.sub),
+        (ClaimName::Sid, &raw.claims.sid),
+        (ClaimName::ClientId, &raw.claims.client_id),
+        (ClaimName::Scope, &raw.claims.scope),
+    ];
+    for (name, member) in claims {
+        if let Some(member) = member {
+            if !is_name(member) {
+                let at = at.member(&format!("claims.{}", name.as_str()));
+                return Err(ConfigError::value(at, format_args!("{member:?}"), NAME));
+            }
+            trust = trust.renamed(name, member.as_str());
+        }
+    }
+    Ok(trust)
+}
+
+const NAME: &str = "1 to 255 bytes without control characters are";
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 255 && !text.chars().any(char::is_control)
+}
+
+fn names(at: &At, member: &str, names: &[String]) -> Result<Vec<Box<str>>, ConfigError> {
+    if let Some((n, name)) = names.iter().enumerate().find(|(_, name)| !is_name(name)) {
+        return Err(ConfigError::value(
+            at.member(&format!("{member}[{n}]")),
+            format_args!("{name:?}"),
+            NAME,
+        ));
+    }
+    Ok(names.iter().map(|name| name.as_str().into()).collect())
+}
+
+fn twice<T: PartialEq>(items: &[T]) -> bool {
+    items
+        .iter()
+        .enumerate()
+        .any(|(n, item)| items.iter().take(n).any(|before| before == item))
+}
+
+fn keys(at: &At, raw: &Raw, base: &Path) -> Result<KeySource, ConfigError> {
+    let is_fetched = raw.jwks_url.is_some();
+    let of_one = raw.secret_file.is_some() || raw.public_key_file.is_some();
+    if raw.kid.is_some() && !of_one {
+        return Err(at.problem("kid", "the keys of a set have names of their own"));
+    }
+    if raw.jwks_refresh.is_some() && !is_fetched {
+        return Err(at.problem("jwks_refresh", "there is no jwks_url that could be fetched again"));
+    }
+    match (&raw.secret_file, &raw.public_key_file, &raw.jwks_file, &raw.jwks_url) {
+        (Some(file), None, None, None) => secret(at, raw, &base.join(file)),
+        (None, Some(file), None, None) => {
+            let (file, alg) = (base.join(file), only_algorithm(at, raw, false)?);
+            let of_file = |why: String| at.problem("public_key_file", format!("{}: {why}", file.display()));
+            let pem = read(&file).map_err(of_file)?;
+            let key = VerifyingKey::from_pem(name_of_key(at, raw)?, alg, &pem);
+            single(key.map_err(|why| of_file(why.to_string()))?, at)
+        }
+        (None, None, Some(file), None) => {
+            let file = base.join(file);
+            let of_file = |why: String| at.problem("jwks_file", format!("{}: {why}", file.display()));
+            let set = read(&file).map_err(of_file)?;
+            let (keys, skipped) =
+                IssuerKeys::from_public_jwk_set(&set, asymmetric(at, raw)?).map_err(|why| of_file(why.to_string()))?;
+            // Of a set that somebody else publishes, what is not understood is passed over; this one is the operator's.
+            if let Some(skipped) = skipped.first() {
+                return Err(of_file(format!("keys[{}]: {}", skipped.at, skipped.why)));
+            }
+            if keys.keys().next().is_none() {
+                return Err(of_file("there is no key in it".into()));
+            }
+            Ok(KeySource::Read(keys))
+        }
+        (None, None, None, Some(url)) => Ok(KeySource::Fetched(KeySetUrl {
+            url: key_set_url(at, url)?,
+            algorithms: asymmetric(at, raw)?.to_vec(),
+            every: match raw.jwks_refresh {
+                None => Duration::from_mins(15),
+                Some(every) => within(
+                    &at.member("jwks_refresh"),
+                    every,
+                    Duration::from_mins(1)..=Duration::from_hours(24),
+                )?,
+            },
+        })),
+        _ => Err(ConfigError::Value {
+            at: format!("issuers[{}]", at.0),
+            problem: "exactly one of secret_file, public_key_file, jwks_file and jwks_url is needed".into(),
+        }),
+    }
+}
+
+/// The one algorithm that a single key is for (RFC 8725 §3.1).
+fn only_algorithm(at: &At, raw: &Raw, is_secret: bool) -> Result<Algorithm, ConfigError> {
+    match raw.algorithms.as_slice() {
+        [alg] if alg.secret_bytes().is_some() == is_secret => Ok(*alg),
+        [alg] => {
+            let kind = if is_secret {
+                "a secret is for HS256, HS384 or HS512"
+            } else {
+                "a public key is for none that takes a secret"
+            };
+            Err(ConfigError::value(at.member("algorithms[0]"), alg, kind))
+        }
+        _ => Err(at.problem("algorithms", "one key has one algorithm")),
+    }
+}
+
+/// A set that everybody may read has no secrets in it.
+fn asymmetric<'r>(at: &At, raw: &'r Raw) -> Result<&'r [Algorithm], ConfigError> {
+    let secret = raw.algorithms.iter().enumerate();
+    match secret.into_iter().find(|(_, alg)| alg.secret_bytes().is_some()) {
+        None => Ok(&raw.algorithms),
+        Some((n, alg)) => {
+            let at = at.member(&format!("algorithms[{n}]"));
+            Err(ConfigError::value(
+                at,
+                alg,
+                "it takes a secret, which is in no key set; secret_file is for that",
+            ))
+        }
+    }
+}
+
+/// What a key is called whose tokens do not name it.
+fn name_of_key(at: &At, raw: &Raw) -> Result<KeyId, ConfigError> {
+    match &raw.kid {
+        Some(kid) => Ok(kid.clone()),
+        None => KeyId::new("unnamed").map_err(|why| at.problem("kid", why.to_string())),
+    }
+}
+
+fn secret(at: &At, raw: &Raw, file: &Path) -> Result<KeySource, ConfigError> {
+    let alg = only_algorithm(at, raw, true)?;
+    let of_file = |why: String| at.problem("secret_file", format!("{}: {why}", file.display()));
+    let bytes = read_private(file).map_err(of_file)?;
+    let key = VerifyingKey::from_secret(name_of_key(at, raw)?, alg, without_line_end(&bytes));
+    single(key.map_err(|why: KeyError| of_file(why.to_string()))?, at)
+}
+
+fn single(key: VerifyingKey, at: &At) -> Result<KeySource, ConfigError> {
+    let mut keys = IssuerKeys::default();
+    keys.insert(key).map_err(|why| at.problem("kid", why.to_string()))?;
+    Ok(KeySource::Read(keys))
+}
+
+/// A secret that is text, as an application has it in a variable, without the line end that an editor leaves behind it. Of
+/// one that is bytes, every byte counts.
+fn without_line_end(secret: &[u8]) -> &[u8] {
+    let line = secret.strip_suffix(b"\n").unwrap_or(secret);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        line
+    } else {
+        secret
+    }
+}
+
+/// More is in no file of public keys.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let told = |e: std::io::Error| e.to_string();
+    let mut bytes = Vec::new();
+    let mut file = File::open(path).map_err(told)?.take(MAX_FILE_BYTES.saturating_add(1));
+    file.read_to_end(&mut bytes).map_err(told)?;
+    if file.limit() == 0 {
+        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Over TLS, or within this machine: whoever can change the answer can sign for the issuer.
+fn key_set_url(at: &At, text: &str) -> Result<Uri, ConfigError> {
+    let wrong = || {
+        let allowed = "https://HOST/PATH without user and fragment is, or http:// to 127.0.0.1, [::1] or localhost";
+        ConfigError::value(at.member("jwks_url"), format_args!("{text:?}"), allowed)
+    };
+    let url: Uri = text.parse().map_err(|_| wrong())?;
+    let authority = url.authority().ok_or_else(wrong)?;
+    let is_local = matches!(authority.host(), "127.0.0.1" | "[::1]" | "localhost");
+    let is_safe = match url.scheme_str() {
+        Some("https") => true,
+        Some("http") => is_local,
+        _ => false,
+    };
+    if is_safe && !text.contains('#') && !authority.as_str().contains('@') && !authority.host().is_empty() {
+        Ok(url)
+    } else {
+        Err(wrong())
+    }
+}
