@@ -1,6 +1,10 @@
 //! OpenID Connect Back-Channel Logout 1.0: an identity provider logs its users out.
 
-use ostracon_tests::{Answer, Home, Minter, Mood, Provider, Server, foreign_claims, forged, now, wait_for};
+use std::process::Command;
+
+use ostracon_tests::{
+    Answer, Home, Minter, Mood, Provider, Server, foreign_claims, forged, hs256_secret, now, wait_for,
+};
 use serde_json::{Value, json};
 
 use crate::issuers::trust;
@@ -217,6 +221,31 @@ fn p110_what_a_provider_leaves_out_is_for_the_configuration_to_allow() {
         assert_eq!(send(&server, &logout).status, 200);
         assert!(!server.passes(&token));
     }
+}
+
+/// I5: what is not written down is not told to have ended, and can be sent again.
+#[test]
+fn i5_a_store_that_cannot_write_is_told() {
+    let home = Home::new();
+    let idp = Minter::hs256(hs256_secret());
+    trust(&home, IDP, &idp, USUAL);
+    // Files of at most 600 KiB, and an error instead of the signal that would end the process.
+    let server = home.start_under(Command::new("bash").args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$@\"", "-"]));
+    let alive = access(&idp, "u", "alive");
+    let typ = json!({"typ": "logout+jwt"});
+    let failed = (0..20_000).find_map(|n| {
+        let long = format!("{n}-{}", "x".repeat(200));
+        let answer = send(&server, &idp.mint(&typ, &claims(&long, &json!({"sid": long}))));
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(error(&failed.unwrap()), (503, "temporarily_unavailable".into()));
+    let logout = idp.mint(&typ, &claims("j", &json!({"sid": "alive"})));
+    assert_eq!(error(&send(&server, &logout)), (503, "temporarily_unavailable".into()));
+    assert!(server.passes(&alive));
+    server.kill();
+    let server = home.start();
+    assert_eq!(send(&server, &logout).status, 200, "it was not noted as carried out");
+    assert!(!server.passes(&alive));
 }
 
 #[test]

@@ -189,6 +189,27 @@ fn p090_what_is_not_understood_is_passed_over() {
     );
 }
 
+/// Its tokens say what they are and name their keys, so another server of this kind needs nothing more.
+#[test]
+fn another_ostracon_is_an_issuer_like_any_other() {
+    let (theirs, home) = (Home::new(), Home::new());
+    theirs.configure(|text| text.replace("https://auth.example", IDP));
+    let issuing = theirs.start();
+    let url = format!("http://{}/.well-known/jwks.json", issuing.public.address());
+    trust(&home, &url);
+    home.configure(|text| text.replace("[\"ES256\"]", "[\"EdDSA\"]"));
+    let server = home.start();
+    let login = issuing.log_in_with(&json!({"sub": "u", "aud": "shop"}));
+    assert!(server.passes(&login.access));
+    assert_eq!(server.refresh(&login.refresh).status, 401, "refreshed where it is from");
+    assert_eq!(
+        server.public.bearer(&login.access).post("/logout").revoked(),
+        ["session"]
+    );
+    assert!(!server.passes(&login.access));
+    assert_eq!(server.verify(&login.access).problem().1, "token_revoked");
+}
+
 /// A set in a file is the operator's, and everything in it must be good.
 #[test]
 fn a_set_may_be_in_a_file() {

@@ -358,7 +358,7 @@ fn single(key: VerifyingKey, at: &At) -> Result<KeySource, ConfigError> {
 
 /// A secret that is text, as an application has it in a variable, without the line end that an editor leaves behind it. Of
 /// one that is bytes, every byte counts.
-fn without_line_end(secret: &[u8]) -> &[u8] {
+pub(super) fn without_line_end(secret: &[u8]) -> &[u8] {
     let line = secret.strip_suffix(b"\n").unwrap_or(secret);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
@@ -386,7 +386,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 fn key_set_url(at: &At, text: &str) -> Result<Uri, ConfigError> {
     let wrong = || {
         let allowed = "https://HOST/PATH without user and fragment is, or http:// to 127.0.0.1, [::1] or localhost";
-        ConfigError::value(at.member("jwks_url"), format_args!("{text:?}"), allowed)
+        // I8: where there is a user, there is a password.
+        let shown = if text.contains('@') { "a URL with a user" } else { text };
+        ConfigError::value(at.member("jwks_url"), format_args!("{shown:?}"), allowed)
     };
     let url: Uri = text.parse().map_err(|_| wrong())?;
     let authority = url.authority().ok_or_else(wrong)?;

@@ -167,7 +167,7 @@ impl Worker {
             read.map(|(keys, skipped)| (set, keys, skipped))
                 .map_err(|why| why.to_string())
         });
-        let (iss, url) = (&self.iss, &self.source.url);
+        let iss = &self.iss;
         let (pause, outcome) = match fetched {
             Ok((set, keys, skipped)) => {
                 self.retry = FIRST_RETRY;
@@ -176,14 +176,14 @@ impl Worker {
                     for skipped in skipped {
                         tracing::warn!(%iss, at = skipped.at, why = %skipped.why, "a key of the set is not used");
                     }
-                    tracing::info!(%iss, %url, keys = keys.keys().count(), "has a new key set");
+                    tracing::info!(%iss, keys = keys.keys().count(), "has a new key set");
                 }
                 (self.source.every, Ok(changed.then(|| Arc::from(set))))
             }
             Err(why) => {
                 let pause = self.retry;
                 self.retry = pause.saturating_mul(2).min(LAST_RETRY);
-                tracing::warn!(%iss, %url, why, "the key set cannot be had; the last good one stays");
+                tracing::warn!(%iss, why, "the key set cannot be had; the last good one stays");
                 (pause.min(self.source.every), Err(Arc::from(why)))
             }
         };
