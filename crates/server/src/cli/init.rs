@@ -175,6 +175,15 @@ sweep_every = "1m"
 # path = "/payments"
 # tier = "high"
 
+# Who else issues tokens that are to be accepted and logged out: an application, or an identity provider (jwks_url).
+# [[issuers]]
+# iss = "https://app.example"
+# algorithms = ["HS256"]
+# secret_file = "app.secret"
+# audiences = ["shop"]
+# max_lifetime = "1d"
+# untyped_access = ["JWT"]   # most libraries write no typ but JWT
+
 [log]
 level = "info"
 

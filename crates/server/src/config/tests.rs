@@ -434,3 +434,13 @@ fn a_secret_of_an_application_is_read_as_it_has_it() {
     assert_eq!(read(b"\xff\n"), b"\xff\n");
     assert_eq!(read(SECRET), SECRET);
 }
+
+#[test]
+fn the_issuers_of_the_readme_can_be_used() {
+    let readme = include_str!("../../../../README.md");
+    let mut blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.contains("[[issuers]]")).unwrap();
+    let config = load(&(good() + &block.replace("app.secret", "k.secret")), &[]).unwrap();
+    assert_eq!(config.issuers.len(), 2);
+    assert!(config.warnings().is_empty());
+}
