@@ -16,11 +16,13 @@ mod keys;
 mod program;
 mod provider;
 mod proxy;
+mod tls;
 
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
 pub use http::{Answer, Ask, raw};
-pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
+pub use keys::{certificate, decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, now, wait_for};
 pub use provider::{Minter, Mood, Provider, foreign_claims};
 pub use proxy::Proxy;
+pub use tls::SecureServer;

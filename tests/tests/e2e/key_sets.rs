@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ostracon_tests::{Home, Minter, Mood, Provider, Server, foreign_claims, wait_for};
+use ostracon_tests::{Home, Minter, Mood, Provider, SecureServer, Server, certificate, foreign_claims, wait_for};
 use serde_json::{Value, json};
 
 const IDP: &str = "https://idp.example";
@@ -187,6 +187,28 @@ fn p090_what_is_not_understood_is_passed_over() {
         "{}",
         server.log()
     );
+}
+
+#[test]
+fn over_tls_whom_the_machine_trusts_is_believed_and_nobody_else() {
+    let (home, minter) = (Home::new(), Minter::es256());
+    let theirs = certificate();
+    let provider = SecureServer::start(&theirs, json!({"keys": [minter.jwk("k")]}).to_string());
+    trust(&home, &format!("https://{}/keys", provider.address()));
+    let authorities = home.path().join("authorities.crt");
+    let start_trusting = |certificate: &str| {
+        fs::write(&authorities, certificate).unwrap();
+        home.start_with(&[("SSL_CERT_FILE", authorities.to_str().unwrap())])
+    };
+    let server = start_trusting(&theirs.0);
+    assert!(server.passes(&token(&minter, "k")));
+    drop(server);
+    let server = start_trusting(&certificate().0);
+    assert_eq!(
+        server.verify(&token(&minter, "k")).problem(),
+        (503, "keys_unavailable".into())
+    );
+    assert!(server.log().contains("invalid peer certificate"), "{}", server.log());
 }
 
 /// Its tokens say what they are and name their keys, so another server of this kind needs nothing more.
