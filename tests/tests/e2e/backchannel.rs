@@ -62,6 +62,11 @@ fn p108_p111_what_is_named_ends() {
     // A subject: all sessions.
     assert_eq!(logout("4", json!({"sub": "alice"})).status, 200);
     assert_eq!(passing(), [false; 3]);
+    // A64, A80: a name is one within its issuer; of another, it ends nothing.
+    let own = server.log_in("alice");
+    assert_eq!(logout("own", json!({"sid": own.sid, "sub": "alice"})).status, 200);
+    assert_eq!(logout(&own.jti, json!({"sub": "alice"})).status, 200);
+    assert!(server.passes(&own.access) && server.refresh(&own.refresh).status == 200);
     // Whom nobody here knows is as much out.
     assert_eq!(logout("5", json!({"sub": "nobody"})).status, 200);
     // I4: and it stays so.

@@ -189,6 +189,40 @@ fn p090_what_is_not_understood_is_passed_over() {
     );
 }
 
+/// A10 to A17: what a token brings along or points to is not looked at, and its `kid` is a name and nothing else.
+#[test]
+fn a10_a12_a14_a_token_chooses_its_key_by_a_name_that_is_known() {
+    let (home, minter, attacker) = (Home::new(), Minter::es256(), Minter::es256());
+    let provider = Provider::start(Mood::Keys(vec![minter.jwk("k"), Minter::es256().jwk("other")]));
+    let elsewhere = Provider::start(Mood::Keys(vec![attacker.jwk("evil")]));
+    trust(&home, &provider.jwks_url());
+    let server = home.start();
+    assert!(server.passes(&token(&minter, "k")));
+    let url = elsewhere.jwks_url();
+    for header in [
+        json!({"kid": "evil", "jku": url}),
+        json!({"kid": "evil", "x5u": url}),
+        json!({"kid": "evil", "jwk": attacker.jwk("evil")}),
+        json!({"kid": "evil", "x5c": ["AAAA"]}),
+        json!({"jwk": attacker.jwk("k")}),
+        json!({"kid": "../../../../dev/null"}),
+        json!({"kid": "' UNION SELECT 'k'--"}),
+        json!({"kid": url}),
+        json!({"kid": "x".repeat(255)}),
+    ] {
+        let mut whole = header.clone();
+        whole["typ"] = "at+jwt".into();
+        let forged = attacker.mint(&whole, &foreign_claims(IDP, "u"));
+        assert_eq!(
+            server.verify(&forged).problem(),
+            (401, "key_unknown".into()),
+            "{header}"
+        );
+    }
+    assert_eq!(elsewhere.asked(), 0);
+    assert_eq!(provider.asked(), 2, "the first, and one for all that was not known");
+}
+
 #[test]
 fn over_tls_whom_the_machine_trusts_is_believed_and_nobody_else() {
     let (home, minter) = (Home::new(), Minter::es256());
