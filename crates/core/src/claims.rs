@@ -45,21 +45,21 @@ impl Claims {
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         Ok(Self {
             json: bytes.into(),
-            ..Self::read(bytes)?
+            ..Self::read(bytes, None)?
         })
     }
 
-    /// The same of bytes that need not be copied.
+    /// The same of bytes that need not be copied, and of `unnamed` where they do not say from whom they are.
     #[cfg(feature = "jwt")]
-    pub(crate) fn take(bytes: Vec<u8>) -> Result<Self, Refusal> {
-        let read = Self::read(&bytes)?;
+    pub(crate) fn take(bytes: Vec<u8>, unnamed: Option<&Issuer>) -> Result<Self, Refusal> {
+        let read = Self::read(&bytes, unnamed)?;
         Ok(Self {
             json: bytes.into(),
             ..read
         })
     }
 
-    fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+    fn read(bytes: &[u8], unnamed: Option<&Issuer>) -> Result<Self, Refusal> {
         let [iss, exp, sub, aud, nbf, iat, jti, sid, client_id, scope] = json::object(
             bytes,
             [
@@ -77,7 +77,9 @@ impl Claims {
         )
         .map_err(|problem| Refusal::Malformed(Segment::Claims, problem))?;
         Ok(Self {
-            iss: text("iss", iss, Issuer::new)?.ok_or(absent("iss"))?,
+            iss: text("iss", iss, Issuer::new)?
+                .or_else(|| unnamed.cloned())
+                .ok_or(absent("iss"))?,
             exp: date("exp", exp.as_ref())?.ok_or(absent("exp"))?,
             sub: text("sub", sub, Subject::new)?,
             aud: Audience::read(aud)?,
@@ -180,8 +182,8 @@ impl Claims {
     pub(crate) fn renamed(mut self, name: ClaimName, member: &str) -> Result<Self, Refusal> {
         let [value] = self.members([member])?;
         match name {
-            ClaimName::Sub => self.sub = text("sub", value, Subject::new)?,
-            ClaimName::Sid => self.sid = text("sid", value, SessionId::new)?,
+            ClaimName::Sub => self.sub = text("sub", value.map(spelled), Subject::new)?,
+            ClaimName::Sid => self.sid = text("sid", value.map(spelled), SessionId::new)?,
             ClaimName::ClientId => self.client_id = text("client_id", value, ClientId::new)?,
             ClaimName::Scope => self.scope = Scope::read(value)?,
             // These have one name everywhere.
@@ -212,6 +214,17 @@ impl core::fmt::Debug for Claims {
 
 fn absent(name: &'static str) -> Refusal {
     Refusal::ClaimInvalid(name, "absent")
+}
+
+/// A whole number as a text: what an application calls its users by is often one. Beyond 2^53 two would be the same.
+#[cfg(feature = "jwt")]
+fn spelled(member: Member<'_>) -> Member<'_> {
+    match member {
+        Member::Number(number) if number.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&number) => {
+            Member::Text(alloc::format!("{number:.0}").into())
+        }
+        other => other,
+    }
 }
 
 fn text<T>(

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use ostracon_tests::{Home, Minter, Server, foreign_claims, forged, now, wait_for};
+use ostracon_tests::{Home, Minter, Server, foreign_claims, forged, hs256_secret, now, wait_for};
 use serde_json::{Value, json};
 
 const APP: &str = "https://app.example";
@@ -86,6 +86,35 @@ fn an_application_that_mints_its_own_tokens_gets_logout_without_changing_them() 
         assert_eq!(logout.revoked(), ["subject"]);
         assert!(!server.passes(&again) && !server.passes(&plain(&minter, "alice")) && server.passes(&other));
     }
+}
+
+/// As applications do that have never thought of others: no `iss`, no `aud`, and a number for a user.
+#[test]
+fn tokens_that_say_next_to_nothing_are_logged_out_too() {
+    let home = Home::new();
+    let minter = Minter::hs256(hs256_secret());
+    let bare = "iss_absent = true\nany_audience = true\nmax_lifetime = \"1d\"\nuntyped_access = [\"JWT\"]\nclaims = { sub = \"id\" }";
+    trust(&home, APP, &minter, bare);
+    let server = home.start();
+    let token = |id: u64| {
+        minter.mint(
+            &json!({"typ": "JWT"}),
+            &json!({"id": id, "iat": now(), "exp": now() + 600}),
+        )
+    };
+    let (mine, other) = (token(42), token(43));
+    assert_eq!(server.verify(&mine).header("x-auth-subject"), "42");
+    assert_eq!(server.public.bearer(&mine).post("/logout").revoked(), ["token"]);
+    assert!(!server.passes(&mine) && server.passes(&other));
+    let target = json!({"target": {"kind": "subject", "iss": APP, "sub": "43"}, "reason": "password_change"});
+    assert_eq!(server.admin.post_json("/v1/revocations", &target).status, 201);
+    assert!(!server.passes(&other));
+    let stranger = Minter::hs256(hs256_secret());
+    let forged = stranger.mint(
+        &json!({"typ": "JWT"}),
+        &json!({"id": 44, "iat": now(), "exp": now() + 600}),
+    );
+    assert_eq!(server.verify(&forged).problem().1, "signature_invalid");
 }
 
 /// An ECDSA signature has a second valid spelling; a token without `jti` does not come back by it (A27, A30).

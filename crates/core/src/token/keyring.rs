@@ -39,6 +39,7 @@ pub struct Keyring {
     /// Shared, so that a copy with other keys of one issuer costs little.
     issuers: HashMap<Issuer, Arc<IssuerKeys>>,
     max_token_bytes: usize,
+    unnamed: Option<Issuer>,
 }
 
 impl Default for Keyring {
@@ -46,6 +47,7 @@ impl Default for Keyring {
         Self {
             issuers: HashMap::new(),
             max_token_bytes: Compact::MAX_BYTES,
+            unnamed: None,
         }
     }
 }
@@ -59,6 +61,14 @@ impl Keyring {
     pub fn with_max_token_bytes(mut self, max_token_bytes: usize) -> Self {
         self.max_token_bytes = max_token_bytes.min(Self::MAX_TOKEN_BYTES);
         self
+    }
+
+    /// With tokens without `iss` taken for those of `issuer`, whose keys alone can vouch for them: an application that
+    /// verifies its own tokens has no need to say that they are its own.
+    #[must_use]
+    pub fn with_unnamed(self, issuer: Issuer) -> Self {
+        let unnamed = Some(issuer);
+        Self { unnamed, ..self }
     }
 
     /// Trusts `issuer` with `keys`, in place of what it had.
@@ -110,7 +120,8 @@ impl Keyring {
         let compact = seen(observer, Step::Form, Compact::split_within(token, self.max_token_bytes))?;
         let header = compact.decode_header().and_then(|bytes| Header::parse(&bytes));
         let header = seen(observer, Step::Header, header)?;
-        let parse = || compact.decode_payload().and_then(Claims::take);
+        let take = |payload| Claims::take(payload, self.unnamed.as_ref());
+        let parse = || compact.decode_payload().and_then(take);
         // Who it says it is from decides whether it may leave open what it is for; where that cannot be told, a later step
         // says why.
         let early = header.generic().map(|generic| (generic, parse()));

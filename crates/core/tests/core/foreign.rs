@@ -8,7 +8,7 @@ use ostracon_core::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{CLAIMS, HEADER, bytes, hs256, keys, kid, public, refusal, rfc_jwk, ring, signed};
+use crate::support::{CLAIMS, HEADER, bytes, hs256, issuer, keys, kid, public, refusal, rfc_jwk, ring, signed};
 
 const JWT: &str = r#"{"alg":"HS256","typ":"JWT","kid":"k"}"#;
 const UNTYPED: &str = r#"{"alg":"HS256","kid":"k"}"#;
@@ -271,6 +271,34 @@ fn a_token_that_names_no_key_goes_by_the_only_one_of_its_algorithm() {
 }
 
 #[test]
+fn p032_a_token_that_names_no_issuer_is_of_one_and_by_its_keys_alone() {
+    let unnamed = r#"{"sub":"u","jti":"j","iat":1000,"exp":1600}"#;
+    let both = || ring([("i", keys(&[&hs256("k", 7)])), ("other", keys(&[&hs256("k", 8)]))]);
+    assert_eq!(
+        refusal(&both(), &signed(HEADER, unnamed)),
+        Refusal::ClaimInvalid("iss", "absent")
+    );
+    let mine = both().with_unnamed(issuer("i"));
+    let token = mine.verify(&signed(HEADER, unnamed), TokenType::Access).unwrap();
+    assert_eq!(token.claims().iss(), &issuer("i"));
+    assert!(
+        mine.verify(&signed(HEADER, CLAIMS), TokenType::Access).is_ok(),
+        "one that does is taken, too"
+    );
+    let theirs = both().with_unnamed(issuer("other"));
+    assert_eq!(refusal(&theirs, &signed(HEADER, unnamed)), Refusal::SignatureInvalid);
+    assert_eq!(
+        refusal(&both().with_unnamed(issuer("nobody")), &signed(HEADER, unnamed)),
+        Refusal::IssuerUnknown
+    );
+    let null = unnamed.replace('{', r#"{"iss":null,"#);
+    assert_eq!(
+        refusal(&mine, &signed(HEADER, null)),
+        Refusal::ClaimInvalid("iss", "not a string")
+    );
+}
+
+#[test]
 fn claims_may_have_other_names() {
     let trust = Trust::default()
         .renamed(ClaimName::Sub, "user")
@@ -290,8 +318,30 @@ fn claims_may_have_other_names() {
         None::<&SessionId>,
         "the usual name does not count beside it"
     );
-    let wrong = signed(HEADER, with("user", json!(5)));
-    assert_eq!(refusal(&ring, &wrong), Refusal::ClaimInvalid("sub", "not a string"));
+    // A number is a name too, as long as no two are the same.
+    let subject = |user: Value| {
+        let token = ring.verify(&signed(HEADER, with("user", user)), TokenType::Access);
+        token.map(|token| token.claims().sub().map(ToString::to_string))
+    };
+    assert_eq!(subject(json!(42)), Ok(Some("42".to_owned())));
+    assert_eq!(
+        subject(json!(9_007_199_254_740_991_u64)),
+        Ok(Some("9007199254740991".to_owned()))
+    );
+    for bad in [
+        json!(9_007_199_254_740_992_u64),
+        json!(-1),
+        json!(4.5),
+        json!(true),
+        json!([]),
+        Value::Null,
+    ] {
+        assert_eq!(
+            subject(bad.clone()),
+            Err(Refusal::ClaimInvalid("sub", "not a string")),
+            "{bad}"
+        );
+    }
 }
 
 /// I1: what is kept for a shorter time than a token lives does not cover it.

@@ -11,8 +11,9 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 6] = [
+const NUMBERS: [&str; 7] = [
     "any_audience",
+    "iss_absent",
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",

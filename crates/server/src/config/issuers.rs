@@ -24,6 +24,8 @@ pub struct ForeignIssuer {
     pub max_lifetime: Duration,
     /// Where its keys come from.
     pub keys: KeySource,
+    /// Whether its tokens have no `iss`.
+    pub unnamed: bool,
     /// Whether its logout tokens end all sessions of a subject, also where they name one.
     pub logout_ends_subject: bool,
     /// What is worth a second look.
@@ -55,6 +57,8 @@ pub struct KeySetUrl {
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     iss: Issuer,
+    #[serde(default)]
+    iss_absent: bool,
     #[serde(default)]
     audiences: Vec<String>,
     #[serde(default)]
@@ -130,7 +134,14 @@ pub(super) fn issuers(raw: Vec<Raw>, own: &Issuer, base: &Path) -> Result<Vec<Fo
                 whose,
             ));
         }
-        issuers.push(issuer(&At(n), raw, base)?);
+        let at = At(n);
+        if raw.iss_absent && issuers.iter().any(|other| other.unnamed) {
+            return Err(at.problem(
+                "iss_absent",
+                "tokens that do not say from whom they are can be those of one only",
+            ));
+        }
+        issuers.push(issuer(&at, raw, base)?);
     }
     Ok(issuers)
 }
@@ -157,6 +168,12 @@ fn issuer(at: &At, raw: Raw, base: &Path) -> Result<ForeignIssuer, ConfigError> 
         raw.max_lifetime,
         Duration::from_secs(1)..=LONGEST_SESSION,
     )?;
+    if raw.iss_absent && raw.jwks_url.is_some() {
+        return Err(at.problem(
+            "iss_absent",
+            "a provider that publishes its keys names itself in its tokens",
+        ));
+    }
     let trust = trust(at, &raw)?.longest_lifetime(max_lifetime);
     if raw.algorithms.is_empty() {
         return Err(at.problem("algorithms", "at least one is needed, such as \"RS256\""));
@@ -175,6 +192,7 @@ fn issuer(at: &At, raw: Raw, base: &Path) -> Result<ForeignIssuer, ConfigError> 
         trust,
         max_lifetime,
         keys: source::keys(at, &raw, base)?,
+        unnamed: raw.iss_absent,
         logout_ends_subject: matches!(raw.logout_ends, LogoutEnds::Subject),
         warning,
         iss: raw.iss,

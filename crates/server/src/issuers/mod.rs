@@ -63,6 +63,7 @@ impl Ring {
             iss,
             trust,
             keys,
+            unnamed,
             logout_ends_subject: ends_subject,
             ..
         } in foreign
@@ -87,6 +88,9 @@ impl Ring {
                     IssuerKeys::default()
                 }
             };
+            if unnamed {
+                fixed = fixed.with_unnamed(iss.clone());
+            }
             fixed.trust(iss, keys.trusted(trust));
         }
         let current = RwLock::new(Current {

@@ -71,6 +71,7 @@ fn issuers_come_from_the_environment_too() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn issuers_that_cannot_be_are_refused() {
     let (aud, url) = ("audiences = [\"a\"]\n", "jwks_url = \"https://idp.example/keys\"\n");
     let rs256 = "algorithms = [\"RS256\"]\n";
@@ -124,6 +125,16 @@ fn issuers_that_cannot_be_are_refused() {
         ),
         (format!("{aud}{rs256}public_key_file = \"absent\""), "No such file"),
         (format!("{aud}{rs256}jwks_file = \"k.secret\""), "issuers[0].jwks_file"),
+        (
+            format!("{aud}{rs256}{url}iss_absent = true"),
+            "issuers[0].iss_absent: a provider that publishes",
+        ),
+        (
+            format!(
+                "{aud}{hs256}iss_absent = true\n[[issuers]]\niss = \"j\"\nmax_lifetime = \"1h\"\n{aud}{hs256}iss_absent = true"
+            ),
+            "issuers[1].iss_absent: tokens that do not say",
+        ),
         (
             format!("{aud}{rs256}{url}kid = \"k\""),
             "issuers[0].kid: the keys of a set have names of their own",
