@@ -215,11 +215,12 @@ impl App {
             .tokens_without_jti(missing_jti)
             .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
         let logout_policy = policy.clone().required_claims([]).build()?;
-        let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
+        let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier).build()?;
+        lifetimes.keep(&config.data_dir)?;
         Ok(Self {
             fixed,
             kept,
-            policy: policy.build()?,
+            policy,
             logout_policy,
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,

@@ -72,6 +72,25 @@ fn a_key_that_is_new_is_taken_at_once_and_junk_costs_one_fetch() {
     assert_eq!(provider.asked(), 2);
 }
 
+/// What a provider publishes is its word: the key that it takes away is out, with all that it signed.
+#[test]
+fn a_key_that_is_withdrawn_is_out() {
+    let (old, new) = (Minter::es256(), Minter::es256());
+    let (_home, provider, server) = scene(&old);
+    provider.becomes(Mood::Keys(vec![new.jwk("next")]));
+    assert!(server.passes(&token(&new, "next")));
+    assert_eq!(server.verify(&token(&old, "k")).problem(), (401, "key_unknown".into()));
+    assert_eq!(
+        server
+            .public
+            .bearer(&token(&old, "k"))
+            .post("/logout?scope=everywhere")
+            .revoked(),
+        Vec::<String>::new()
+    );
+    assert!(server.passes(&token(&new, "next")));
+}
+
 #[test]
 fn the_last_good_set_stays_while_there_is_no_better_one() {
     let minter = Minter::es256();

@@ -14,7 +14,7 @@ use ostracon_store::StoreError;
 pub(crate) struct Lifetimes(Vec<(Duration, UnixTime)>);
 
 impl Lifetimes {
-    /// Reads those of the store in `data_dir`, and notes there that it is run with `configured` from `now` on.
+    /// Those of the store in `data_dir`, once it is run with `configured` from `now` on; see [`Lifetimes::keep`].
     pub(crate) fn raised(data_dir: &Path, configured: Duration, now: UnixTime) -> Result<Self, StoreError> {
         let path = data_dir.join("longest-lifetime");
         let failed = |source| StoreError::Io {
@@ -33,9 +33,18 @@ impl Lifetimes {
             // Nothing was kept for a shorter time before the first.
             let since = if all.0.is_empty() { UnixTime::EPOCH } else { now };
             all.0.push((configured, since));
-            ostracon_store::write_new(&path, all.to_text().as_bytes())?;
         }
         Ok(all)
+    }
+
+    /// Writes them down, after everything else that could keep them from being in force: what is revoked from then on
+    /// is kept by them.
+    pub(crate) fn keep(&self, data_dir: &Path) -> Result<(), StoreError> {
+        let (path, text) = (data_dir.join("longest-lifetime"), self.to_text());
+        if std::fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+            return Ok(());
+        }
+        ostracon_store::write_new(&path, text.as_bytes())
     }
 
     /// The longest of all.
@@ -91,6 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = |d: u32| {
             let all = Lifetimes::raised(dir.path(), days(d), UnixTime::from_secs(d.into())).unwrap();
+            all.keep(dir.path()).unwrap();
             all.longest().as_secs() / 86_400
         };
         assert_eq!([run(30), run(7), run(30), run(31), run(1)], [30, 30, 30, 31, 31]);
@@ -112,7 +122,10 @@ mod tests {
             Lifetimes::raised(dir.path(), days(1), at(50)).unwrap().0,
             [(days(1), at(0))]
         );
-        Lifetimes::raised(dir.path(), days(2), at(1_000)).unwrap();
+        // What did not come into force was never kept by.
+        Lifetimes::raised(dir.path(), days(9), at(500)).unwrap();
+        let all = Lifetimes::raised(dir.path(), days(2), at(1_000)).unwrap();
+        all.keep(dir.path()).unwrap();
         let all = Lifetimes::raised(dir.path(), days(3), at(2_000)).unwrap();
         assert_eq!(all.0, [(days(1), at(0)), (days(2), at(1_000)), (days(3), at(2_000))]);
         let expected = Trust::default()
