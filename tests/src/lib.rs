@@ -19,6 +19,6 @@ mod proxy;
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
 pub use http::{Answer, Ask, raw};
-pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
+pub use keys::{certificate, decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, now, wait_for};
 pub use proxy::Proxy;

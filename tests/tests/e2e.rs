@@ -13,6 +13,8 @@ mod browser;
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]
@@ -31,5 +33,7 @@ mod refresh;
 mod reload;
 #[path = "e2e/revocations.rs"]
 mod revocations;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/verify.rs"]
 mod verify;

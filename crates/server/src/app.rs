@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use ostracon_store::{Denylist, Options, Registry, StoreError};
 use crate::{
     client::Client,
     clock::Clock,
-    config::{Config, Key, Tokens},
+    config::{Config, Key, Tls, Tokens, signer_at},
     cookies::CookieSettings,
     limits::{Failures, Limits},
     listen::Address,
@@ -36,6 +36,7 @@ pub struct App {
     pub(crate) policy: Policy,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) keys: Vec<Key>,
+    pub(crate) tls: Tls,
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
@@ -62,7 +63,7 @@ pub enum OpenError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// There would be nothing to sign with.
-    #[error("keys: every one of them is retired; one must be left to sign with")]
+    #[error("keys: every one of them is retired or does not sign yet; one must be there to sign with now")]
     NoSigningKey,
     /// A member of the configuration that cannot change while the server runs.
     #[error("{0} changes at a restart only")]
@@ -85,6 +86,8 @@ pub(crate) struct Kept {
     pub(crate) denylist: Arc<Denylist>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
+    /// Whether the last configuration that was read could not be used.
+    pub(crate) stale: Arc<AtomicBool>,
     clock: Clock,
 }
 
@@ -100,6 +103,8 @@ struct Fixed {
     log_level: tracing::Level,
     connections: usize,
     header_timeout: Duration,
+    /// Whether the listeners speak TLS.
+    tls: (bool, bool),
 }
 
 impl Fixed {
@@ -114,6 +119,7 @@ impl Fixed {
             log_level: config.log_level,
             connections: config.limits.connections,
             header_timeout: config.limits.header_timeout,
+            tls: (config.tls.public.is_some(), config.tls.admin.is_some()),
         }
     }
 
@@ -129,6 +135,7 @@ impl Fixed {
             ("log.level", self.log_level != other.log_level),
             ("limits.connections", self.connections != other.connections),
             ("limits.header_timeout", self.header_timeout != other.header_timeout),
+            ("whether a listener speaks TLS", self.tls != other.tls),
         ]
         .into_iter()
         .find_map(|(member, differs)| differs.then_some(member))
@@ -150,6 +157,7 @@ impl App {
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
             latest: Arc::default(),
+            stale: Arc::default(),
             clock,
         };
         Self::assemble(config, kept).map(Arc::new)
@@ -165,12 +173,20 @@ impl App {
         if let Some(member) = self.fixed.differs(&fixed) {
             return Err(OpenError::NeedsRestart(member));
         }
+        let signer = signer_at(&self.keys, self.now()).map(|key| key.signing.kid());
+        let late = config.keys.iter().find(|key| Some(key.signing.kid()) == signer);
+        if let Some(date) = late.and_then(|key| key.retired_at).filter(|date| *date < self.now()) {
+            tracing::warn!(
+                retired_at = Config::date(date),
+                "the key that signs was to be retired by now; what it signed since is refused"
+            );
+        }
         Self::assemble(config, self.kept.clone())
     }
 
     fn assemble(config: Config, kept: Kept) -> Result<Self, OpenError> {
         let fixed = Fixed::of(&config);
-        if !config.keys.iter().any(|key| key.signs_at(kept.clock.now())) {
+        if signer_at(&config.keys, kept.clock.now()).is_none() {
             return Err(OpenError::NoSigningKey);
         }
         let mut own = IssuerKeys::default();
@@ -192,14 +208,7 @@ impl App {
         let mut keyring = Keyring::default();
         keyring.trust(config.tokens.issuer.clone(), own);
         let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
-        let tokens = &config.tokens;
-        let policy = Policy::builder()
-            .leeway(tokens.leeway)
-            .access_lifetime(tokens.access_ttl)
-            .refresh_lifetime(tokens.refresh_ttl)
-            .session_lifetime(tokens.session_ttl)
-            .longest_lifetime(longest)
-            .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
+        let policy = lifetimes(&config.tokens, longest);
         let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
         Ok(Self {
             fixed,
@@ -208,6 +217,7 @@ impl App {
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
             keys: config.keys,
+            tls: config.tls,
             keyring,
             clients: config.clients,
             cookies: config.cookies,
@@ -216,11 +226,11 @@ impl App {
         })
     }
 
-    /// The key that signs: the first that is not retired.
+    /// The key that signs now.
     pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
         let now = self.now();
-        let first = self.keys.iter().find(|key| key.signs_at(now)).map(|key| &key.signing);
-        first.ok_or_else(|| Problem::internal("every key of the configuration is retired"))
+        let signer = signer_at(&self.keys, now).map(|key| &key.signing);
+        signer.ok_or_else(|| Problem::internal("every key of the configuration is retired, or does not sign yet"))
     }
 
     /// Whether what is issued now would be accepted: a clock that ran ahead, and had the sweeper forget what was not yet
@@ -387,33 +397,60 @@ impl From<Denial> for Problem {
     }
 }
 
+fn lifetimes(tokens: &Tokens, longest: Duration) -> PolicyBuilder {
+    Policy::builder()
+        .leeway(tokens.leeway)
+        .access_lifetime(tokens.access_ttl)
+        .refresh_lifetime(tokens.refresh_ttl)
+        .session_lifetime(tokens.session_ttl)
+        .longest_lifetime(longest)
+        .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest))
+}
+
+impl Config {
+    /// When the last token that was issued at `date` has ended, whatever lifetimes there ever were.
+    pub(crate) fn outlived(&self, date: UnixTime) -> UnixTime {
+        // A store that cannot be read yet has none of an earlier time to tell of.
+        let remembered = remembered_lifetime(&self.data_dir).unwrap_or_default();
+        let longest = self.tokens.session_ttl.max(remembered);
+        let policy = lifetimes(&self.tokens, longest).build().unwrap_or_default();
+        policy.forgettable(date.saturating_add(longest))
+    }
+}
+
 /// The longest lifetime that this store has ever been run with, `configured` included.
 ///
 /// I1 across configurations: a cut-off is kept for as long as any token of its time can live. If the lifetime were
 /// lowered and later raised again, entries made in between would be gone before tokens from before them; so the store
 /// remembers the longest, for what it keeps and for what it accepts.
 fn longest_lifetime(data_dir: &Path, configured: Duration) -> Result<Duration, StoreError> {
-    let path = data_dir.join("longest-lifetime");
-    let failed = |source| StoreError::Io {
-        path: path.clone(),
-        source: Arc::new(source),
-    };
-    let before = match std::fs::read_to_string(&path) {
+    let before = remembered_lifetime(data_dir)?;
+    if configured > before {
+        let path = data_dir.join(LONGEST_LIFETIME);
+        ostracon_store::write_new(&path, format!("{}\n", configured.as_secs()).as_bytes())?;
+    }
+    Ok(configured.max(before))
+}
+
+const LONGEST_LIFETIME: &str = "longest-lifetime";
+
+fn remembered_lifetime(data_dir: &Path) -> Result<Duration, StoreError> {
+    let path = data_dir.join(LONGEST_LIFETIME);
+    match std::fs::read_to_string(&path) {
         Ok(text) => text
             .trim()
             .parse()
             .map(Duration::from_secs)
             .map_err(|_| StoreError::Damaged {
-                path: path.clone(),
+                path,
                 detail: "it is not a number of seconds".into(),
-            })?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Duration::ZERO,
-        Err(e) => return Err(failed(e)),
-    };
-    if configured > before {
-        ostracon_store::write_new(&path, format!("{}\n", configured.as_secs()).as_bytes())?;
+            }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Duration::ZERO),
+        Err(source) => Err(StoreError::Io {
+            path,
+            source: Arc::new(source),
+        }),
     }
-    Ok(configured.max(before))
 }
 
 #[cfg(test)]

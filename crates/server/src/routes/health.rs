@@ -1,6 +1,6 @@
 //! `/healthz` and `/readyz`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::extract::State;
 use ostracon_store::PrefilterState;
@@ -27,5 +27,11 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, P
         let detail = format!("{missing} shards of the prefilter are still being built; answers are right, and slower");
         return Err(Problem::not_ready(detail));
     }
-    Ok(Json(json!({"status": "ready"})))
+    // No reason to be taken out of service: what was configured before is served as it was.
+    let configuration = if app.kept.stale.load(Ordering::Relaxed) {
+        "stale: the one that was read last cannot be used, and the log says why"
+    } else {
+        "current"
+    };
+    Ok(Json(json!({"status": "ready", "configuration": configuration})))
 }
