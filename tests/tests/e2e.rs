@@ -25,6 +25,8 @@ mod main_job;
 mod oauth;
 #[path = "e2e/operators.rs"]
 mod operators;
+#[path = "e2e/others.rs"]
+mod others;
 #[path = "e2e/proxy.rs"]
 mod proxy;
 #[path = "e2e/refresh.rs"]

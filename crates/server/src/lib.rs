@@ -16,6 +16,7 @@ mod csrf;
 mod limits;
 mod listen;
 mod login;
+mod others;
 mod problem;
 mod random;
 mod rotation;
