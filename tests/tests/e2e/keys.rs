@@ -185,6 +185,24 @@ fn what_would_leave_nothing_to_sign_with_is_refused() {
     assert!(refused(&home, &["rotate", "--in", "1s"]).contains("5s is the least"));
     keys(&home, &["rotate"]);
     assert!(refused(&home, &["rotate"]).contains("is to sign from"));
+    assert!(refused(&home, &["retire", &old]).contains("already; --now brings that forward"));
+    // Taken back, the old one goes on; and it cannot lose what is to follow it.
+    let next = states(&home)[1].0.clone();
+    let told = keys(&home, &["retire", &next]);
+    assert!(told.contains(&format!("goes on  {old}")), "{told}");
+    home.configure(|text| {
+        text.replacen(
+            "alg = \"EdDSA\"",
+            "alg = \"EdDSA\"\nretired_at = \"2100-01-01T00:00:00Z\"",
+            1,
+        )
+    });
+    let made = keys(&home, &["generate"]);
+    let reserve = made.split_whitespace().nth(1).unwrap();
+    assert!(refused(&home, &["retire", reserve]).contains("from 2100-01-01T00:00:00Z on no key would sign"));
+    let home = Home::new();
+    let old = home.key().0;
+    keys(&home, &["rotate"]);
     // The next one is brought forward, so that there is no moment without a key.
     let next = states(&home)[1].0.clone();
     let told = keys(&home, &["retire", &old, "--now"]);

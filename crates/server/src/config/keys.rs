@@ -118,6 +118,18 @@ impl Config {
         self.outlived(date)
     }
 
+    /// When, from `now` on, there is first no key to sign with.
+    #[must_use]
+    pub fn unsigned_from(&self, now: UnixTime) -> Option<UnixTime> {
+        let ends = self
+            .keys
+            .iter()
+            .filter_map(|key| key.retired_at)
+            .filter(|end| *end > now);
+        let unsigned = |at: &UnixTime| signer_at(&self.keys, *at).is_none();
+        core::iter::once(now).chain(ends).filter(unsigned).min()
+    }
+
     /// When nothing can be signed any more, if that is certain.
     pub(super) fn signs_until(&self) -> Option<UnixTime> {
         let dates: Option<Vec<_>> = self.keys.iter().map(|key| key.retired_at).collect();

@@ -101,6 +101,12 @@ impl Document {
         Ok(())
     }
 
+    /// Takes a date from a key.
+    pub(super) fn unset(&mut self, kid: &str, member: &str) -> anyhow::Result<()> {
+        self.key(kid)?.remove(member);
+        Ok(())
+    }
+
     /// The directory that paths in it are relative to.
     pub(super) fn base(&self) -> &Path {
         self.named.parent().unwrap_or(Path::new(""))
@@ -111,10 +117,19 @@ impl Document {
         &self.metadata
     }
 
-    /// Puts it in the place of what was there, if a server can use it. Durable on return; on an error all is as it was.
-    pub(super) fn save(self) -> anyhow::Result<()> {
+    /// Puts it in the place of what was there, if a server can use it, from `now` on for good. Durable on return; on an
+    /// error all is as it was.
+    pub(super) fn save(self, now: UnixTime) -> anyhow::Result<()> {
         let after = self.edited.to_string();
-        Config::check_text(&after, &self.named).context("the change would make a configuration that cannot be used")?;
+        let config = Config::check_text(&after, &self.named);
+        let config = config.context("the change would make a configuration that cannot be used")?;
+        if let Some(at) = config.unsigned_from(now) {
+            let told = format!(
+                "from {} on no key would sign; `ostracon keys generate` makes one",
+                date(at)
+            );
+            return Err(Usage(told).into());
+        }
         let dir = self.real.parent().context("it has no directory")?;
         let told = || self.real.display().to_string();
         let mut next = tempfile::Builder::new()

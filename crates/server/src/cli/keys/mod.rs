@@ -136,7 +136,9 @@ fn add(
     change(&mut document)?;
     // The file first: a configuration must never name one that is not there.
     made.write(&path, Some(document.metadata()))?;
-    document.save().inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+    document
+        .save(now())
+        .inspect_err(|_| drop(std::fs::remove_file(&path)))?;
     Ok(made.kid().clone())
 }
 
@@ -208,6 +210,13 @@ fn retire(Retire { kid, of, now: at_once }: &Retire) -> anyhow::Result<()> {
     if let (KeyState::Retired | KeyState::Ended, Some(at)) = (status.state, status.key.retired_at) {
         return Err(Usage(format!("{kid} is retired since {}", date(at))).into());
     }
+    if let Some(date_set) = status.key.retired_at.filter(|_| !*at_once) {
+        let told = format!(
+            "{kid} is to be retired at {} already; --now brings that forward",
+            date(date_set)
+        );
+        return Err(Usage(told).into());
+    }
     let at = soon(now, LEAD);
     document.set(kid, "retired_at", at)?;
     let mut lines = Vec::new();
@@ -238,8 +247,18 @@ fn retire(Retire { kid, of, now: at_once }: &Retire) -> anyhow::Result<()> {
         lines.push(format!("retires  {kid} at {}; from then on {other} signs", date(at)));
     } else {
         lines.push(format!("retires  {kid} at {}; it signs nothing", date(at)));
+        // A rotation that is taken back leaves the old key where it was.
+        let waiting = status.key.signs_from.filter(|from| *from > now);
+        let old = statuses
+            .iter()
+            .find(|other| other.state == KeyState::Signing && other.key.retired_at == waiting);
+        if let Some(old) = old.filter(|_| waiting.is_some()) {
+            let old = old.key.signing.kid();
+            document.unset(old.as_str(), "retired_at")?;
+            lines.push(format!("goes on  {old}, which was to be retired then"));
+        }
     }
-    document.save()?;
+    document.save(now)?;
     lines.push(format!(
         "What it has signed is good until {}. Was the key stolen, end that, too:",
         date(config.key_ends(at))
