@@ -201,7 +201,7 @@ fn a_login_can_end_every_other_session() {
     assert_eq!(alive, 1, "{answers:?}");
 
     let wrong = json!({"sub": "u", "end_others": "because"});
-    assert_eq!(server.admin.post_json("/v1/sessions", &wrong).status, 400);
+    assert_eq!(server.admin.post_json("/v1/sessions", &wrong).status, 422);
     home.configure(|text| text.replace("\"issue\", \"revoke\"", "\"issue\""));
     wait_for("the role to be gone", || {
         server.admin.post_json("/v1/sessions", &body).status == 403
