@@ -126,3 +126,38 @@ fn behind(cutoff: &Revocation) -> UnixTime {
 fn first(receipts: Vec<Receipt>) -> Result<Receipt, StoreError> {
     receipts.into_iter().next().ok_or(StoreError::Closed)
 }
+
+#[cfg(test)]
+mod tests {
+    use ostracon_core::{Issuer, Subject};
+
+    use super::*;
+    use crate::{clock::Clock, config::Config};
+
+    /// I9: two cut-offs of one second merge into one, but what the first of them kept alive came before the second.
+    #[tokio::test]
+    async fn i9_a_cutoff_that_changes_nothing_is_written_again_behind_what_was_kept_alive() {
+        let dir = tempfile::tempdir().unwrap();
+        let made: Vec<u8> = (0..64).map(|i: u8| i.wrapping_mul(151) ^ i.rotate_left(3)).collect();
+        ostracon_store::write_new(&dir.path().join("k.secret"), &made).unwrap();
+        let path = dir.path().join("ostracon.toml");
+        let text = "data_dir = \"denylist\"\n[tokens]\nissuer = \"i\"\naudience = \"app\"\n\
+            [[keys]]\nkid = \"k\"\nalg = \"HS256\"\nsecret_file = \"k.secret\"\n";
+        std::fs::write(&path, text).unwrap();
+        let now = UnixTime::from_secs(1_790_000_000);
+        let clock = Clock::from_fn(|| UnixTime::from_secs(1_790_000_000));
+        let app = App::open(Config::load_with(&path, []).unwrap(), clock).unwrap();
+        let target = Target::Subject {
+            iss: Issuer::new("i").unwrap(),
+            sub: Subject::new("u").unwrap(),
+        };
+        // Dated, and not written yet, when another cuts off the same second and issues something behind it.
+        let late = Revocation::new(target.clone(), Reason::Logout, &app.policy, app.revoking_at());
+        let other = app.cut_off(&Subject::new("u").unwrap(), Reason::Logout, None);
+        let kept_alive = behind(&other);
+        app.issued(kept_alive);
+        assert!(app.end_all(other).await.unwrap().changed);
+        let receipt = app.end_all(late).await.unwrap();
+        assert!(kept_alive > now && receipt.changed && receipt.revocation.denies(Some(kept_alive)));
+    }
+}

@@ -255,3 +255,24 @@ fn a_link_that_points_elsewhere_is_a_change() {
     });
     assert!(server.passes(&token));
 }
+
+/// Of many at once none undoes what another did: each has its key in, or says that it has not.
+#[test]
+fn changes_at_the_same_time_are_kept_apart() {
+    let home = Home::new();
+    let done: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| run(&home.config(), &["generate"])))
+            .collect();
+        running.into_iter().map(|running| running.join().unwrap()).collect()
+    });
+    let (made, refused): (Vec<_>, Vec<_>) = done.iter().partition(|done| done.status.success());
+    assert!(!made.is_empty());
+    for done in refused {
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(told.contains("try again"), "{told}");
+    }
+    let pems = fs::read_dir(home.path()).unwrap();
+    let pems = pems.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "pem"));
+    assert_eq!((states(&home).len(), pems.count()), (made.len() + 1, made.len() + 1));
+}
