@@ -71,7 +71,7 @@ pub(super) struct Rotate {
     #[command(flatten)]
     of: Of,
     /// How long the next key is published before it signs. Whoever verifies keeps the published keys for a while: our
-    /// answer says for 5 minutes, many libraries ask again after 10, few keep them for longer than an hour
+    /// answer says for 5 minutes, and some keep them for longer
     #[arg(long = "in", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     after: Duration,
     /// What it signs with; otherwise what the one before does
