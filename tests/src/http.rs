@@ -43,7 +43,7 @@ impl Ask {
 
     /// Host and port.
     pub fn address(&self) -> &str {
-        self.base.trim_start_matches("http://")
+        self.base.split_once("://").map_or(&self.base, |(_, address)| address)
     }
 
     /// The same, with another header; one of that name that is there stays.

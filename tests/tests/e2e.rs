@@ -19,6 +19,8 @@ mod crash;
 mod issuers;
 #[path = "e2e/key_sets.rs"]
 mod key_sets;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]
@@ -29,6 +31,8 @@ mod main_job;
 mod oauth;
 #[path = "e2e/operators.rs"]
 mod operators;
+#[path = "e2e/others.rs"]
+mod others;
 #[path = "e2e/proxy.rs"]
 mod proxy;
 #[path = "e2e/refresh.rs"]
@@ -37,5 +41,7 @@ mod refresh;
 mod reload;
 #[path = "e2e/revocations.rs"]
 mod revocations;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/verify.rs"]
 mod verify;

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use ostracon_store::{Denylist, Options, Registry, StoreError};
 use crate::{
     client::Client,
     clock::Clock,
-    config::{Config, Key, Tokens},
+    config::{Config, Key, Tls, Tokens, signer_at},
     cookies::CookieSettings,
     issuers::{Lifetimes, Ring},
     limits::{Failures, Limits},
@@ -39,6 +39,7 @@ pub struct App {
     pub(crate) logout_policy: Policy,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) keys: Vec<Key>,
+    pub(crate) tls: Tls,
     pub(crate) keyring: Ring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
@@ -65,7 +66,7 @@ pub enum OpenError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// There would be nothing to sign with.
-    #[error("keys: every one of them is retired; one must be left to sign with")]
+    #[error("keys: every one of them is retired or does not sign yet; one must be there to sign with now")]
     NoSigningKey,
     /// A member of the configuration that cannot change while the server runs.
     #[error("{0} changes at a restart only")]
@@ -91,6 +92,8 @@ pub(crate) struct Kept {
     pub(crate) denylist: Arc<Denylist>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
+    /// Whether the last configuration that was read could not be used.
+    pub(crate) stale: Arc<AtomicBool>,
     clock: Clock,
 }
 
@@ -106,6 +109,8 @@ struct Fixed {
     log_level: tracing::Level,
     connections: usize,
     header_timeout: Duration,
+    /// Whether the listeners speak TLS.
+    tls: (bool, bool),
 }
 
 impl Fixed {
@@ -120,6 +125,7 @@ impl Fixed {
             log_level: config.log_level,
             connections: config.limits.connections,
             header_timeout: config.limits.header_timeout,
+            tls: (config.tls.public.is_some(), config.tls.admin.is_some()),
         }
     }
 
@@ -135,6 +141,7 @@ impl Fixed {
             ("log.level", self.log_level != other.log_level),
             ("limits.connections", self.connections != other.connections),
             ("limits.header_timeout", self.header_timeout != other.header_timeout),
+            ("whether a listener speaks TLS", self.tls != other.tls),
         ]
         .into_iter()
         .find_map(|(member, differs)| differs.then_some(member))
@@ -156,6 +163,7 @@ impl App {
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
             latest: Arc::default(),
+            stale: Arc::default(),
             clock,
         };
         Self::assemble(config, kept, None).map(Arc::new)
@@ -171,13 +179,21 @@ impl App {
         if let Some(member) = self.fixed.differs(&fixed) {
             return Err(OpenError::NeedsRestart(member));
         }
+        let signer = signer_at(&self.keys, self.now()).map(|key| key.signing.kid());
+        let late = config.keys.iter().find(|key| Some(key.signing.kid()) == signer);
+        if let Some(date) = late.and_then(|key| key.retired_at).filter(|date| *date < self.now()) {
+            tracing::warn!(
+                retired_at = Config::date(date),
+                "the key that signs was to be retired by now; what it signed since is refused"
+            );
+        }
         Self::assemble(config, self.kept.clone(), Some(&self.keyring))
     }
 
     /// `before` is what key sets are kept from.
     fn assemble(config: Config, kept: Kept, before: Option<&Ring>) -> Result<Self, OpenError> {
         let fixed = Fixed::of(&config);
-        if !config.keys.iter().any(|key| key.signs_at(kept.clock.now())) {
+        if signer_at(&config.keys, kept.clock.now()).is_none() {
             return Err(OpenError::NoSigningKey);
         }
         let mut own = IssuerKeys::default();
@@ -196,27 +212,19 @@ impl App {
                 problem,
             })?;
         }
-        let lifetimes = Lifetimes::raised(&config.data_dir, config.longest_lifetime(), kept.clock.now())?;
-        let longest = lifetimes.longest();
+        let all_lifetimes = Lifetimes::raised(&config.data_dir, config.longest_lifetime(), kept.clock.now())?;
+        let longest = all_lifetimes.longest();
         let missing_jti = if config.issuers.is_empty() {
             MissingJti::Refuse
         } else {
             MissingJti::Digest
         };
         let own = (config.tokens.issuer.clone(), own);
-        let keyring = Ring::new(own, config.issuers, &lifetimes, before).map_err(OpenError::Fetching)?;
-        let tokens = &config.tokens;
-        let policy = Policy::builder()
-            .leeway(tokens.leeway)
-            .access_lifetime(tokens.access_ttl)
-            .refresh_lifetime(tokens.refresh_ttl)
-            .session_lifetime(tokens.session_ttl)
-            .longest_lifetime(longest)
-            .tokens_without_jti(missing_jti)
-            .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
+        let keyring = Ring::new(own, config.issuers, &all_lifetimes, before).map_err(OpenError::Fetching)?;
+        let policy = lifetimes(&config.tokens, longest).tokens_without_jti(missing_jti);
         let logout_policy = policy.clone().required_claims([]).build()?;
         let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier).build()?;
-        lifetimes.keep(&config.data_dir)?;
+        all_lifetimes.keep(&config.data_dir)?;
         Ok(Self {
             fixed,
             kept,
@@ -225,6 +233,7 @@ impl App {
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
             keys: config.keys,
+            tls: config.tls,
             keyring,
             clients: config.clients,
             cookies: config.cookies,
@@ -233,11 +242,11 @@ impl App {
         })
     }
 
-    /// The key that signs: the first that is not retired.
+    /// The key that signs now.
     pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
         let now = self.now();
-        let first = self.keys.iter().find(|key| key.signs_at(now)).map(|key| &key.signing);
-        first.ok_or_else(|| Problem::internal("every key of the configuration is retired"))
+        let signer = signer_at(&self.keys, now).map(|key| &key.signing);
+        signer.ok_or_else(|| Problem::internal("every key of the configuration is retired, or does not sign yet"))
     }
 
     /// Whether what is issued now would be accepted: a clock that ran ahead, and had the sweeper forget what was not yet
@@ -407,5 +416,26 @@ impl From<Denial> for Problem {
             Denial::Refused(refusal) => refusal.into(),
             Denial::Unknown(problem) => problem,
         }
+    }
+}
+
+fn lifetimes(tokens: &Tokens, longest: Duration) -> PolicyBuilder {
+    Policy::builder()
+        .leeway(tokens.leeway)
+        .access_lifetime(tokens.access_ttl)
+        .refresh_lifetime(tokens.refresh_ttl)
+        .session_lifetime(tokens.session_ttl)
+        .longest_lifetime(longest)
+        .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest))
+}
+
+impl Config {
+    /// When the last token that was issued at `date` has ended, whatever lifetimes there ever were.
+    pub(crate) fn outlived(&self, date: UnixTime) -> UnixTime {
+        // A store that cannot be read yet has none of an earlier time to tell of.
+        let all = Lifetimes::raised(&self.data_dir, self.longest_lifetime(), date).unwrap_or_default();
+        let longest = self.longest_lifetime().max(all.longest());
+        let policy = lifetimes(&self.tokens, longest).build().unwrap_or_default();
+        policy.forgettable(date.saturating_add(longest))
     }
 }

@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod clock;
 mod config;
+mod connection;
 mod cookies;
 mod credentials;
 mod csrf;
@@ -16,6 +17,7 @@ mod issuers;
 mod limits;
 mod listen;
 mod login;
+mod others;
 mod problem;
 mod random;
 mod rotation;
@@ -28,7 +30,9 @@ mod strict;
 pub use app::{App, OpenError};
 pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
-pub use config::{Config, ConfigError, ForeignIssuer, Key, KeySetUrl, KeySource, Tokens};
+pub use config::{
+    Config, ConfigError, ForeignIssuer, Identity, Key, KeySetUrl, KeySource, KeyState, KeyStatus, Tls, Tokens,
+};
 pub use cookies::{CookieName, CookieSettings, Origin, SameSite};
 pub use limits::Limits;
 pub use listen::{Address, Listener};

@@ -90,14 +90,15 @@ impl Listener {
         }))
     }
 
-    /// Where it is reached: a URL, or `unix:` and a path.
+    /// Where it is reached: a URL, of `https` where it speaks `tls`, or `unix:` and a path.
     ///
     /// # Errors
     ///
     /// When the system does not say which port it chose.
-    pub fn url(&self) -> io::Result<String> {
+    pub fn url(&self, tls: bool) -> io::Result<String> {
+        let scheme = if tls { "https" } else { "http" };
         Ok(match &self.0 {
-            Kind::Tcp(listener) => format!("http://{}", listener.local_addr()?),
+            Kind::Tcp(listener) => format!("{scheme}://{}", listener.local_addr()?),
             Kind::Unix(_, path) => format!("unix:{}", path.display()),
         })
     }

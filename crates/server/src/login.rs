@@ -23,6 +23,19 @@ pub(crate) struct Login {
     pub(crate) claims: Map<String, Value>,
 }
 
+impl<'a> Turn<'a> {
+    /// One with names of its own, that owes nothing to another.
+    pub(crate) fn first(grant: &'a Grant, iat: UnixTime) -> Result<Self, Problem> {
+        let new_id = || random::id().map_err(Problem::internal);
+        Ok(Self {
+            access_jti: new_id()?,
+            refresh_jti: new_id()?,
+            iat,
+            scope: &grant.scope,
+        })
+    }
+}
+
 impl App {
     /// Begins a session for `login` and signs its first pair.
     ///
@@ -32,27 +45,26 @@ impl App {
     /// the denylist when that cannot be asked.
     pub(crate) async fn log_in(&self, login: Login) -> Result<Pair, Problem> {
         let iat = self.past_cutoffs(&login.sub, &login.client_id).await?;
-        let new_id = || random::id().map_err(Problem::internal);
-        let grant = Grant {
+        let grant = self.grant(login, iat)?;
+        let pair = self.sign_pair(&grant, &Turn::first(&grant, iat)?)?;
+        self.list(&grant, iat);
+        tracing::debug!(sid = %grant.sid, "a session begins");
+        Ok(pair)
+    }
+
+    /// What `login` is granted in a session that begins at `iat`.
+    pub(crate) fn grant(&self, login: Login, iat: UnixTime) -> Result<Grant, Problem> {
+        Ok(Grant {
             sub: login.sub,
             aud: login.aud,
             client_id: login.client_id,
             scope: login.scope,
-            sid: SessionId::new(new_id()?).map_err(Problem::internal)?,
+            sid: SessionId::new(random::id().map_err(Problem::internal)?).map_err(Problem::internal)?,
             device: login.device,
             auth_time: iat,
             ends: iat.saturating_add(self.tokens.session_ttl),
             claims: login.claims,
-        };
-        let turn = Turn {
-            access_jti: new_id()?,
-            refresh_jti: new_id()?,
-            iat,
-            scope: &grant.scope,
-        };
-        let pair = self.pair(&grant, &turn)?;
-        tracing::debug!(sid = %grant.sid, "a session begins");
-        Ok(pair)
+        })
     }
 
     /// The time at which tokens of `sub` and `client_id` may be issued so that nothing revoked earlier denies it: now, or where a cut-off lies in

@@ -29,6 +29,8 @@ pub(crate) enum NotRefreshed {
     Revoked,
     /// It was exchanged before, too long ago for a retry. Its session has been ended.
     Reused,
+    /// It was exchanged for the next one, which is what is asked for.
+    Superseded,
     /// More is asked for than was granted (RFC 6749 §6).
     ScopeWider,
     /// It belongs to another client.
@@ -62,6 +64,10 @@ impl From<NotRefreshed> for Problem {
             NotRefreshed::Reused => {
                 Self::refresh_refused("refresh_reused", "refresh token was used before; its session is ended")
             }
+            NotRefreshed::Superseded => Self::refresh_refused(
+                "refresh_superseded",
+                "refresh token was exchanged for the next; send that one",
+            ),
             NotRefreshed::ScopeWider => Refusal::ScopeInsufficient.into(),
             NotRefreshed::OtherClient => Self::client_mismatch("refresh token is another client's"),
             NotRefreshed::Failed(problem) => problem,

@@ -2,28 +2,26 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::{Router, http::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
 use ostracon_core::UnixTime;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
-use tower::ServiceExt;
 
-use crate::{limits::Limits, listen::Listener, routes, serving::Serving};
+use crate::{
+    config::{Identity, Tls},
+    connection::{self, Service},
+    listen::Listener,
+    routes,
+    serving::Serving,
+};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The largest head of a request, in bytes: room for a token in `Authorization`, one in a cookie, and what else a
-/// browser sends along.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The identity of one of the listeners.
+type Side = fn(&Tls) -> &Option<Identity>;
 
 /// Answers on both listeners until `shutdown` is ready; then finishes what is being answered, and closes the denylist.
 ///
@@ -39,11 +37,18 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
-    for (listener, router) in [
-        (public, routes::public(serving.clone())),
-        (admin, routes::admin(serving.clone())),
-    ] {
-        servers.spawn(serve(listener, router, serving.app().limits.clone(), ended.clone()));
+    let sides: [(_, _, Side); 2] = [
+        (public, routes::public(serving.clone()), |tls| &tls.public),
+        (admin, routes::admin(serving.clone()), |tls| &tls.admin),
+    ];
+    for (listener, router, side) in sides {
+        let app = serving.clone();
+        let service = Service {
+            router,
+            limits: serving.app().limits.clone(),
+            identity: move || side(&app.app().tls).as_ref().map(Identity::acceptor),
+        };
+        servers.spawn(connection::serve(listener, service, ended.clone()));
     }
     let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
 
@@ -59,48 +64,6 @@ pub async fn run(
     let denylist = Arc::clone(serving.app().denylist());
     tokio::task::spawn_blocking(move || denylist.close()).await??;
     Ok(())
-}
-
-async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: watch::Receiver<()>) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(MAX_HEAD_BYTES);
-    let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(limits.connections));
-    loop {
-        let accepted = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            accepted = accepted => accepted,
-            _ = ended.changed() => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: those that are open will be closed again.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let router = router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            router.clone().oneshot(request)
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
-            drop(permit);
-        });
-    }
-    drop(listener);
-    graceful.shutdown().await;
 }
 
 /// How far wall clock and monotonic clock may drift apart before the wall clock is taken to have jumped.

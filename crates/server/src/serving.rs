@@ -1,6 +1,6 @@
 //! The application that is serving, and its exchange for another while requests go on.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, atomic::Ordering};
 
 use axum::extract::FromRef;
 
@@ -39,8 +39,15 @@ impl Serving {
     ///
     /// [`OpenError`], also for what cannot change without a restart; then everything is as it was.
     pub fn reload(&self, config: Config) -> Result<(), OpenError> {
-        let next = self.app().reconfigured(config)?;
+        let now = self.app();
+        let next = now.reconfigured(config).inspect_err(|_| self.keep())?;
+        next.kept.stale.store(false, Ordering::Relaxed);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         Ok(())
+    }
+
+    /// Goes on by the configuration that it has, since the one that was read cannot be used: `/readyz` then says so.
+    pub fn keep(&self) {
+        self.app().kept.stale.store(true, Ordering::Relaxed);
     }
 }

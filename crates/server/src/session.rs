@@ -113,6 +113,11 @@ impl Pair {
         Self { cookies: None, ..self }
     }
 
+    /// Its refresh token.
+    pub(crate) fn refresh_token(&self) -> &str {
+        &self.refresh_token
+    }
+
     /// The `Set-Cookie` values.
     pub(crate) fn cookies(&self) -> &[String] {
         self.cookies.as_ref().map_or(&[], |cookies| cookies)
@@ -159,12 +164,33 @@ enum Audience<'a> {
 }
 
 impl App {
-    /// Signs the pair of `grant` that `turn` describes. The same turn gives the same claims, whenever it is asked for.
+    /// Signs the pair of `grant` that `turn` describes, and lists its session. The same turn gives the same claims,
+    /// whenever it is asked for.
     ///
     /// # Errors
     ///
     /// [`Problem`] `member_invalid` when the tokens would be larger than is accepted anywhere.
     pub(crate) fn pair(&self, grant: &Grant, turn: &Turn<'_>) -> Result<Pair, Problem> {
+        let pair = self.sign_pair(grant, turn)?;
+        self.list(grant, turn.iat);
+        Ok(pair)
+    }
+
+    /// Lists the session of `grant`, whose tokens were issued at `iat`.
+    pub(crate) fn list(&self, grant: &Grant, iat: UnixTime) {
+        self.kept.registry.note(Session {
+            sub: grant.sub.clone(),
+            sid: grant.sid.clone(),
+            client_id: grant.client_id.clone(),
+            device: grant.device.clone(),
+            created: grant.auth_time,
+            refreshed: iat,
+            expires: iat.saturating_add(self.tokens.refresh_ttl).min(grant.ends),
+        });
+    }
+
+    /// Signs the pair, and lists nothing: for one that may come to nothing.
+    pub(crate) fn sign_pair(&self, grant: &Grant, turn: &Turn<'_>) -> Result<Pair, Problem> {
         let now = self.now();
         let ends = |ttl: Duration| turn.iat.saturating_add(ttl).min(grant.ends);
         let (access_ends, refresh_ends) = (ends(self.tokens.access_ttl), ends(self.tokens.refresh_ttl));
@@ -210,15 +236,6 @@ impl App {
             set(&self.cookies.access, &access_token, expires_in)?,
             set(&self.cookies.refresh, &refresh_token, refresh_expires_in)?,
         ]);
-        self.kept.registry.note(Session {
-            sub: grant.sub.clone(),
-            sid: grant.sid.clone(),
-            client_id: grant.client_id.clone(),
-            device: grant.device.clone(),
-            created: grant.auth_time,
-            refreshed: turn.iat,
-            expires: refresh_ends,
-        });
         Ok(Pair {
             token_type: "Bearer",
             expires_in: expires_in.as_secs(),

@@ -10,7 +10,7 @@ use ostracon_core::{Facts, Revocation, Target, TargetRef, Targets, UnixTime};
 
 use crate::{
     commit::{Commit, Receipt},
-    committer::{self, Ask},
+    committer::{self, Ask, Bearer},
     digest::Digest,
     error::StoreError,
     files::{self, DirLock},
@@ -243,6 +243,28 @@ impl Denylist {
     /// As for [`Denylist::submit`].
     pub fn submit_if_absent(&self, revocation: Revocation) -> Result<Commit, StoreError> {
         self.write(vec![Ask::RevokeIfAbsent(revocation)])
+    }
+
+    /// Denies what `revocation` names on the strength of a token that has `targets`, unless something denies that token at
+    /// `now`: decided where records are merged, so that of two tokens that would end each other exactly one does. The
+    /// receipt is [`Receipt::changed`] if the token was good and ended something; else it may show what denies the token.
+    /// Otherwise as [`Denylist::submit`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Denylist::submit`].
+    pub fn submit_unless_denied(
+        &self,
+        targets: &Targets<'_>,
+        now: UnixTime,
+        revocation: Revocation,
+    ) -> Result<Commit, StoreError> {
+        let bearer = Bearer {
+            targets: targets.iter().map(|target| target.to_owned()).collect(),
+            iat: targets.iat(),
+            now,
+        };
+        self.write(vec![Ask::RevokeUnlessDenied(revocation, bearer)])
     }
 
     fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {

@@ -5,6 +5,8 @@
 
 mod demo;
 mod init;
+mod keys;
+mod reload;
 mod serve;
 
 use std::{
@@ -32,6 +34,9 @@ enum Command {
     Demo,
     #[command(about = "Make a configuration, a signing key and a client. Example: ostracon init --dir /etc/ostracon")]
     Init(init::Arguments),
+    /// Make, list, exchange and retire signing keys. Example: ostracon keys rotate --config /etc/ostracon/ostracon.toml
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
 }
@@ -47,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),
+        Command::Keys(command) => keys::keys(&command),
         Command::Secret => secret(),
     };
     match done {

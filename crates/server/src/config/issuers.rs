@@ -118,7 +118,13 @@ struct Names {
     scope: Option<String>,
 }
 
-pub(super) fn issuers(raw: Vec<Raw>, own: &Issuer, base: &Path) -> Result<Vec<ForeignIssuer>, ConfigError> {
+/// Reads them, and notes their `files`.
+pub(super) fn issuers(
+    raw: Vec<Raw>,
+    own: &Issuer,
+    base: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Result<Vec<ForeignIssuer>, ConfigError> {
     let mut issuers: Vec<ForeignIssuer> = Vec::with_capacity(raw.len());
     for (n, raw) in raw.into_iter().enumerate() {
         if raw.iss == *own || issuers.iter().any(|other| other.iss == raw.iss) {
@@ -141,6 +147,8 @@ pub(super) fn issuers(raw: Vec<Raw>, own: &Issuer, base: &Path) -> Result<Vec<Fo
                 "tokens that do not say from whom they are can be those of one only",
             ));
         }
+        let named = [&raw.secret_file, &raw.public_key_file, &raw.jwks_file];
+        files.extend(named.into_iter().flatten().map(|file| base.join(file)));
         issuers.push(issuer(&at, raw, base)?);
     }
     Ok(issuers)

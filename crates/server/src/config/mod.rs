@@ -3,25 +3,31 @@
 mod environment;
 mod error;
 mod issuers;
+mod keys;
 mod raw;
+mod tls;
 
 use std::{
     fs,
     net::IpAddr,
     ops::RangeInclusive,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Policy, SigningKey, TierRule, UnixTime};
+use ostracon_core::{Issuer, Policy, TierRule};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options};
-use zeroize::Zeroizing;
 
-use self::raw::{Moment, Raw, Span};
+pub(crate) use self::keys::signer_at;
 pub use self::{
     error::ConfigError,
     issuers::{ForeignIssuer, KeySetUrl, KeySource},
+    keys::{Key, KeyState, KeyStatus},
+    tls::{Identity, Tls},
+};
+use self::{
+    keys::read_private,
+    raw::{Raw, Span},
 };
 use crate::{
     client::Client,
@@ -45,10 +51,12 @@ pub struct Config {
     pub tokens: Tokens,
     /// What is at stake, by audience, scope or path.
     pub rules: Vec<TierRule>,
-    /// The issuer's own keys; the first that is not retired signs, all verify.
+    /// The issuer's own keys: one of them signs, by their dates and their order, and all verify.
     pub keys: Vec<Key>,
     /// Who else issues tokens that are accepted.
     pub issuers: Vec<ForeignIssuer>,
+    /// Whom the listeners prove to be, where they speak TLS.
+    pub tls: Tls,
     /// Who may call what.
     pub clients: Vec<Client>,
     /// The cookies, and who may send them.
@@ -63,22 +71,8 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// Variables of the environment that look like settings and are none.
     pub ignored: Vec<String>,
-}
-
-/// A key of the issuer's own.
-#[derive(Debug)]
-pub struct Key {
-    /// The key itself.
-    pub signing: SigningKey,
-    /// From when on it signs nothing, and vouches for nothing that is issued later.
-    pub retired_at: Option<UnixTime>,
-}
-
-impl Key {
-    /// Whether it signs at `now`.
-    pub(crate) fn signs_at(&self, now: UnixTime) -> bool {
-        self.retired_at.is_none_or(|date| now < date)
-    }
+    /// The files that it was read from: a change of any of them is a change of the configuration.
+    pub files: Vec<PathBuf>,
 }
 
 /// What is issued, and what is accepted.
@@ -111,8 +105,7 @@ impl Config {
     ///
     /// [`ConfigError`] for the first thing that is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let variables = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
-        Self::load_with(path, variables)
+        Self::load_with(path, variables())
     }
 
     /// The same with `variables` for an environment.
@@ -125,6 +118,23 @@ impl Config {
             path: path.into(),
             cause,
         })?;
+        Self::parse(&text, path, variables)
+    }
+
+    /// Reads `text` as if it stood in the file at `path`, with the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`].
+    pub fn check_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(text, path, variables())
+    }
+
+    fn parse(
+        text: &str,
+        path: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax {
             path: path.into(),
             detail: e.to_string(),
@@ -140,11 +150,13 @@ impl Config {
             },
             problem: e.into_inner().message().to_owned(),
         })?;
-        let config = Self::check(raw, path.parent().unwrap_or(Path::new("")))?;
+        let mut config = Self::check(raw, path.parent().unwrap_or(Path::new("")))?;
+        config.files.push(path.to_owned());
         Ok(Self { ignored, ..config })
     }
 
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
+        let mut files = Vec::new();
         let public = address("listen.public", &raw.listen.public)?.within(base);
         let admin = address("listen.admin", &raw.listen.admin)?.within(base);
         let any_port = matches!(public, Address::Tcp(address) if address.port() == 0);
@@ -172,15 +184,20 @@ impl Config {
             ));
         }
         let tokens = tokens(raw.tokens)?;
+        let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
+        let keys = keys::read(raw.keys, base, &mut files)?;
+        let tls = Tls::read(raw.tls, (&public, &admin), base, &mut files)?;
         Ok(Self {
             data_dir: base.join(raw.data_dir),
             public,
             admin,
             trusted_proxies: raw.listen.trusted_proxies,
-            issuers: issuers::issuers(raw.issuers, &tokens.issuer, base)?,
+            issuers,
             tokens,
             rules: raw.rules,
-            keys: keys(raw.keys, base)?,
+            keys,
+            tls,
+            files,
             clients: clients(raw.clients)?,
             cookies: cookies(&raw.cookies)?,
             denylist: Options {
@@ -232,6 +249,12 @@ impl Config {
             }
         }
         warnings.extend(self.issuers.iter().filter_map(|issuer| issuer.warning.clone()));
+        if let Some(last) = self.signs_until() {
+            warnings.push(format!(
+                "keys: each has a retired_at, and nothing can be issued from {} on; `ostracon keys rotate` makes the next",
+                keys::date(last)
+            ));
+        }
         for name in &self.ignored {
             warnings.push(format!(
                 "{name} is no setting; sections and members are parted by two underscores"
@@ -239,6 +262,11 @@ impl Config {
         }
         warnings
     }
+}
+
+/// The process's environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)))
 }
 
 fn address(at: &str, text: &str) -> Result<Address, ConfigError> {
@@ -300,58 +328,6 @@ fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {
         )?,
         leeway: within("tokens.leeway", raw.leeway, Duration::ZERO..=Policy::MAX_LEEWAY)?,
     })
-}
-
-fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<Key>, ConfigError> {
-    let problem = |at: String, problem: String| ConfigError::Value { at, problem };
-    if raw.is_empty() {
-        return Err(problem(
-            "keys".into(),
-            "at least one is needed; `ostracon init` makes one".into(),
-        ));
-    }
-    let mut keys: Vec<Key> = Vec::with_capacity(raw.len());
-    for (n, key) in raw.into_iter().enumerate() {
-        let (member, file) = match (key.private_key_file, key.secret_file) {
-            (Some(file), None) => ("private_key_file", file),
-            (None, Some(file)) => ("secret_file", file),
-            _ => {
-                let needed = "exactly one of private_key_file and secret_file is needed".into();
-                return Err(problem(format!("keys[{n}]"), needed));
-            }
-        };
-        let file = base.join(file);
-        let at = format!("keys[{n}].{member}");
-        let bytes = read_private(&file).map_err(|why| problem(at.clone(), format!("{}: {why}", file.display())))?;
-        let signer = match member {
-            "private_key_file" => SigningKey::from_pem(key.kid, key.alg, &bytes),
-            _ => SigningKey::from_secret(key.kid, key.alg, &bytes),
-        }
-        .map_err(|e| problem(at, format!("{}: {e}", file.display())))?;
-        if keys.iter().any(|k| k.signing.kid() == signer.kid()) {
-            return Err(problem(
-                format!("keys[{n}].kid"),
-                format!("{:?} stands twice", signer.kid()),
-            ));
-        }
-        keys.push(Key {
-            signing: signer,
-            retired_at: key.retired_at.map(|Moment(at)| at),
-        });
-    }
-    Ok(keys)
-}
-
-/// The bytes of a file that nobody but its owner can read.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let told = |e: std::io::Error| e.to_string();
-    let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "others can read or write it (mode {mode:04o}); run `chmod 600` on it"
-        ));
-    }
-    fs::read(path).map(Zeroizing::new).map_err(told)
 }
 
 fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError> {

@@ -26,6 +26,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) issuers: Vec<issuers::Raw>,
     #[serde(default)]
+    pub(super) tls: Tls,
+    #[serde(default)]
     pub(super) clients: Vec<Client>,
     #[serde(default)]
     pub(super) cookies: Cookies,
@@ -81,7 +83,22 @@ pub(super) struct Key {
     pub(super) alg: Algorithm,
     pub(super) private_key_file: Option<PathBuf>,
     pub(super) secret_file: Option<PathBuf>,
+    pub(super) signs_from: Option<Moment>,
     pub(super) retired_at: Option<Moment>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) public: Option<Identity>,
+    pub(super) admin: Option<Identity>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    pub(super) certificate_file: PathBuf,
+    pub(super) private_key_file: PathBuf,
 }
 
 #[derive(Deserialize)]

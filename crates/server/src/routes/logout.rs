@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use ostracon_core::{Reason, Revocation, TargetRef, TokenType, VerifiedToken};
+use ostracon_core::{Reason, Revocation, Target, TargetRef, TokenType, VerifiedToken};
 use ostracon_store::Receipt;
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ use crate::{
     credentials::{self, Ambiguous},
     csrf,
     problem::Problem,
+    session::Pair,
 };
 
 /// Revokes what was presented, durably, and clears the cookies. Tokens that are not good revoke nothing and are no
@@ -38,6 +39,9 @@ pub(super) async fn logout(
         csrf::check(&headers, &app.cookies, access.is_some() || refresh_cookie.is_some())?;
     }
 
+    if matches!(scope, LogoutScope::Others) {
+        return others(&app, form.value("refresh_token"), refresh_cookie).await;
+    }
     let access = access.map(|presented| (presented.token, TokenType::Access));
     // Both, where the form and the cookie have one each: whatever was presented is to end.
     let by_form = form.value("refresh_token");
@@ -71,8 +75,15 @@ pub(super) async fn logout(
         Vec::new()
     } else {
         // I4: the answer leaves only after this is durable.
-        app.kept.denylist.submit(revocations)?.await?
+        app.kept.denylist.submit(revocations.clone())?.await?
     };
+    if matches!(scope, LogoutScope::Everywhere) {
+        for (receipt, asked) in receipts.iter_mut().zip(revocations) {
+            if !receipt.changed && matches!(asked.target(), Target::Subject { .. }) {
+                *receipt = app.end_all(asked).await?;
+            }
+        }
+    }
     receipts.truncate(told);
     answer(&app, &receipts)
 }
@@ -82,6 +93,7 @@ enum LogoutScope {
     Token,
     Session,
     Everywhere,
+    Others,
 }
 
 fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem> {
@@ -91,7 +103,10 @@ fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem
             "token" => Ok(LogoutScope::Token),
             "session" => Ok(LogoutScope::Session),
             "everywhere" => Ok(LogoutScope::Everywhere),
-            _ => Err(Problem::request_invalid("scope is token, session or everywhere")),
+            "others" => Ok(LogoutScope::Others),
+            _ => Err(Problem::request_invalid(
+                "scope is token, session, everywhere or others",
+            )),
         },
         (None, None) => Ok(LogoutScope::Session),
     }
@@ -103,7 +118,7 @@ fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Re
     let iss = claims.iss();
     let itself = claims.token_id().map(|jti| TargetRef::Token { iss, jti });
     let target = match scope {
-        LogoutScope::Token => None,
+        LogoutScope::Token | LogoutScope::Others => None,
         LogoutScope::Session => claims.sid().map(|sid| TargetRef::Session { iss, sid }),
         LogoutScope::Everywhere => claims.sub().map(|sub| TargetRef::Subject { iss, sub }),
     };
@@ -111,6 +126,44 @@ fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Re
     // What ends a token was never before it, whatever the clock says now.
     let now = claims.iat().map_or(app.revoking_at(), |iat| app.revoking_at().max(iat));
     Some(Revocation::new(target, Reason::Logout, &app.policy, now).expiring(claims.exp(), &app.policy))
+}
+
+/// Ends every other session of the user; this one goes on with the tokens that are answered, the way the old one came. A
+/// token that is not good is refused here: nobody shall be told that the others are out when they are not.
+async fn others(app: &App, by_form: Option<&str>, cookie: Option<&str>) -> Result<Response, Problem> {
+    let (token, by_cookie) = match (by_form, cookie) {
+        (Some(one), Some(other)) if one != other => return Err(Problem::credentials_ambiguous()),
+        (Some(token), _) => (token, false),
+        (None, Some(token)) => (token, true),
+        (None, None) => {
+            return Err(Problem::request_invalid(
+                "scope=others needs the refresh token, which browsers send to /auth/logout alone",
+            ));
+        }
+    };
+    let (pair, receipt) = app.end_others(token).await?;
+    let mut set = HeaderMap::new();
+    if by_cookie {
+        for cookie in pair.cookies() {
+            set.append(
+                header::SET_COOKIE,
+                HeaderValue::try_from(cookie).map_err(Problem::internal)?,
+            );
+        }
+    }
+    let told = OthersOut {
+        told: told("Logged out everywhere else", app, &[receipt]),
+        pair,
+    };
+    Ok((Pair::headers(), set, Json(told)).into_response())
+}
+
+#[derive(Serialize)]
+struct OthersOut {
+    #[serde(flatten)]
+    told: LoggedOut,
+    #[serde(flatten)]
+    pair: Pair,
 }
 
 #[derive(Serialize)]
@@ -127,7 +180,7 @@ struct Revoked {
     retained_until: u64,
 }
 
-fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
+fn told(message: &'static str, app: &App, receipts: &[Receipt]) -> LoggedOut {
     let revoked = receipts.iter().map(|receipt| {
         let kind = receipt.revocation.target().as_ref().kind();
         tracing::info!(id = %receipt.id, %kind, "logged out");
@@ -138,12 +191,15 @@ fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
         }
     });
     let effective_at = receipts.iter().map(|r| r.revocation.effective_at()).max();
-    let mut response = Json(LoggedOut {
-        message: "Logged out successfully",
+    LoggedOut {
+        message,
         revoked: revoked.collect(),
         effective_at: effective_at.unwrap_or_else(|| app.now()).as_secs(),
-    })
-    .into_response();
+    }
+}
+
+fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
+    let mut response = Json(told("Logged out successfully", app, receipts)).into_response();
     for cookie in [&app.cookies.access, &app.cookies.refresh] {
         let cleared = HeaderValue::try_from(app.cookies.clear(cookie)).map_err(Problem::internal)?;
         response.headers_mut().append(header::SET_COOKIE, cleared);

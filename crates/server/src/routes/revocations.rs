@@ -78,6 +78,7 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Respo
     let now = app.now();
     let receipt = match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
         Some(receipt) => receipt,
+        None if ends_all_by_now(&revocation) => app.end_all(revocation).await?,
         None => first(app.kept.denylist.submit(vec![revocation])?.await?)?,
     };
     let kind = receipt.revocation.target().as_ref().kind();
@@ -88,6 +89,11 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Respo
         StatusCode::OK
     };
     Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+}
+
+/// Whether a subject is cut off now, and not at another date that somebody chose.
+fn ends_all_by_now(revocation: &Revocation) -> bool {
+    matches!(revocation.target(), Target::Subject { .. }) && revocation.cutoff() == Some(revocation.effective_at())
 }
 
 pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {

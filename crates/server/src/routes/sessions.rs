@@ -35,6 +35,16 @@ struct Body {
     claims: Object,
     /// What the list of sessions shows.
     device: Option<Note>,
+    /// Why every other session of the subject is ended, if they are.
+    end_others: Option<Reason>,
+}
+
+/// A first pair, and what ended the sessions before it.
+#[derive(Serialize)]
+struct Alone<'a> {
+    #[serde(flatten)]
+    pair: Pair,
+    ended: revocations::Answer<'a>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +60,14 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let body = body::Json::<Body>::from_request(request, &()).await;
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Issue))?;
     let body::Json(body) = body?;
+    let end_others = body.end_others;
     let login = login(&app, body, client.id())?;
+    if let Some(reason) = end_others {
+        caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+        let (pair, receipt) = app.log_in_alone(login, reason).await?;
+        let ended = revocations::answer(receipt.id, &receipt.revocation);
+        return Ok((StatusCode::CREATED, Pair::headers(), Json(Alone { pair, ended })).into_response());
+    }
     let pair = app.log_in(login).await?;
     Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
 }
