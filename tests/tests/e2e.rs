@@ -13,6 +13,8 @@ mod browser;
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/embedded.rs"]
+mod embedded;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]

@@ -86,7 +86,7 @@ impl Caller {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self {
             headers: request.headers().clone(),
-            address: request.extensions().get::<Peer>().and_then(|Peer(address)| *address),
+            address: Peer::address(request.extensions()),
         }
     }
 

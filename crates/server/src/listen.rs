@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use axum::{extract::ConnectInfo, http::Extensions};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -57,6 +58,18 @@ impl fmt::Display for Address {
 /// Who is at the other end; nobody knows of a Unix socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+impl Peer {
+    /// The address that a request came from: as our own listener says, or, inside another program, as axum's does.
+    pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
+        match extensions.get() {
+            Some(Self(address)) => *address,
+            None => extensions
+                .get()
+                .map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip()),
+        }
+    }
+}
 
 /// A socket that listens. A Unix socket's file goes with it.
 #[derive(Debug)]

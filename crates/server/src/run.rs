@@ -9,6 +9,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use ostracon_core::UnixTime;
+use ostracon_store::StoreError;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -16,7 +17,12 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{limits::Limits, listen::Listener, routes, serving::Serving};
+use crate::{
+    limits::Limits,
+    listen::Listener,
+    routes,
+    serving::{Serving, Watching},
+};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,7 +42,7 @@ pub async fn run(
     admin: Listener,
     sweep_every: Duration,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), StoreError> {
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
     for (listener, router) in [
@@ -45,7 +51,7 @@ pub async fn run(
     ] {
         servers.spawn(serve(listener, router, serving.app().limits.clone(), ended.clone()));
     }
-    let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
+    let sweeper = tokio::spawn(sweep(serving.downgrade(), sweep_every));
 
     shutdown.await;
     tracing::info!("ending; requests that are being answered are finished");
@@ -56,9 +62,7 @@ pub async fn run(
         tracing::warn!("some requests were not finished in time");
     }
     sweeper.abort();
-    let denylist = Arc::clone(serving.app().denylist());
-    tokio::task::spawn_blocking(move || denylist.close()).await??;
-    Ok(())
+    serving.close().await
 }
 
 async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: watch::Receiver<()>) {
@@ -136,13 +140,16 @@ impl Watch {
     }
 }
 
-async fn sweep(serving: Serving, every: Duration) {
+/// Sweeps for as long as anybody else holds the application.
+pub(crate) async fn sweep(serving: Watching, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watch = Watch::set(serving.app().now());
+    let Some(app) = serving.app() else { return };
+    let mut watch = Watch::set(app.now());
+    drop(app);
     loop {
         ticks.tick().await;
-        let app = serving.app();
+        let Some(app) = serving.app() else { return };
         app.failures.sweep();
         let now = app.now();
         if !watch.is_settled(now) {
@@ -152,6 +159,7 @@ async fn sweep(serving: Serving, every: Duration) {
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {
             Ok(Ok(swept)) if swept.entries > 0 => tracing::info!(entries = swept.entries, "swept what has expired"),
             Ok(Ok(_)) => {}
+            Ok(Err(StoreError::Closed)) => return,
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep; no answer depends on it"),
             Err(error) => tracing::error!(%error, "the sweep panicked"),
         }

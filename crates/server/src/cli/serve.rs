@@ -57,7 +57,7 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let reloading = tokio::spawn(reload_when_told(serving.clone(), path)?);
         let ended = ostracon_server::run(serving, public, admin, sweep_every, shutdown).await;
         reloading.abort();
-        ended
+        Ok(ended?)
     })
 }
 
