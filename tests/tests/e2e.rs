@@ -15,6 +15,10 @@ mod configuration;
 mod crash;
 #[path = "e2e/embedded.rs"]
 mod embedded;
+#[path = "e2e/hapi.rs"]
+mod hapi;
+#[path = "e2e/interop.rs"]
+mod interop;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]

@@ -172,6 +172,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_peer_is_who_the_listener_says() {
+        let ours: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut extensions = Extensions::new();
+        assert_eq!(Peer::address(&extensions), None);
+        extensions.insert(ConnectInfo(SocketAddr::from((ours, 1))));
+        assert_eq!(Peer::address(&extensions), Some(ours));
+        extensions.insert(Peer(None));
+        assert_eq!(Peer::address(&extensions), None);
+    }
+
     #[tokio::test]
     async fn a_socket_is_for_owner_and_group_and_a_dead_one_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
