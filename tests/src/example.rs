@@ -23,13 +23,13 @@ impl Example {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("{command:?}: {e}; scripts/test installs what it needs"));
+            .unwrap_or_else(|e| panic!("{:?}: {e}; scripts/test installs what it needs", command.get_program()));
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ");
         Self {
-            public: Ask::new(address.unwrap_or_else(|| panic!("{command:?} did not start: {line:?}"))),
+            public: Ask::new(address.unwrap_or_else(|| panic!("{:?} did not start: {line:?}", command.get_program()))),
             child,
             _stdout: stdout,
         }
