@@ -25,6 +25,9 @@ impl Ask {
             .allow_non_standard_methods(true)
             .timeout_global(Some(Duration::from_secs(30)))
             .proxy(None)
+            // What is answered is looked at, not where it leads.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .build();
         Self {
             base: base.to_owned(),

@@ -11,6 +11,7 @@
 
 mod application;
 mod browser;
+mod example;
 mod http;
 mod keys;
 mod program;
@@ -20,9 +21,10 @@ mod tls;
 
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
+pub use example::Example;
 pub use http::{Answer, Ask, raw};
 pub use keys::{certificate, decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
-pub use program::{Home, Login, Server, binary, now, wait_for};
+pub use program::{Home, Login, Server, binary, built, now, wait_for};
 pub use provider::{Minter, Mood, Provider, foreign_claims};
 pub use proxy::Proxy;
 pub use tls::SecureServer;

@@ -15,6 +15,12 @@ mod browser;
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/embedded.rs"]
+mod embedded;
+#[path = "e2e/hapi.rs"]
+mod hapi;
+#[path = "e2e/interop.rs"]
+mod interop;
 #[path = "e2e/issuers.rs"]
 mod issuers;
 #[path = "e2e/key_sets.rs"]

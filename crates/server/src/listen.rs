@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use axum::{extract::ConnectInfo, http::Extensions};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -57,6 +58,18 @@ impl fmt::Display for Address {
 /// Who is at the other end; nobody knows of a Unix socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+impl Peer {
+    /// The address that a request came from: as our own listener says, or, inside another program, as axum's does.
+    pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
+        match extensions.get() {
+            Some(Self(address)) => *address,
+            None => extensions
+                .get()
+                .map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip()),
+        }
+    }
+}
 
 /// A socket that listens. A Unix socket's file goes with it.
 #[derive(Debug)]
@@ -158,6 +171,17 @@ mod tests {
         for bad in ["", "localhost:80", "127.0.0.1", "unix:", ":80"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_who_the_listener_says() {
+        let ours: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut extensions = Extensions::new();
+        assert_eq!(Peer::address(&extensions), None);
+        extensions.insert(ConnectInfo(SocketAddr::from((ours, 1))));
+        assert_eq!(Peer::address(&extensions), Some(ours));
+        extensions.insert(Peer(None));
+        assert_eq!(Peer::address(&extensions), None);
     }
 
     #[tokio::test]

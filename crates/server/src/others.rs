@@ -60,14 +60,12 @@ impl App {
     ///
     /// [`Problem`] as for [`App::log_in`].
     pub(crate) async fn log_in_alone(&self, login: Login, reason: Reason) -> Result<(Pair, Receipt), Problem> {
-        let (sub, client_id) = (login.sub.clone(), login.client_id.clone());
-        let mut grant = self.grant(login, self.now())?;
+        let mut grant = self.grant(login)?;
         for _ in 0..5 {
-            self.past_cutoffs(&sub, &client_id).await?;
-            let cutoff = self.cut_off(&sub, reason, None);
+            self.past_cutoffs(&grant.sub, &grant.client_id).await?;
+            let cutoff = self.cut_off(&grant.sub, reason, None);
             let iat = behind(&cutoff);
-            grant.auth_time = iat;
-            grant.ends = iat.saturating_add(self.tokens.session_ttl);
+            self.begin(&mut grant, iat);
             let pair = self.sign_pair(&grant, &Turn::first(&grant, iat)?)?;
             let receipt = first(self.kept.denylist.submit(vec![cutoff])?.await?)?;
             // Nothing new: somebody else cut off in the same second, and may have issued something behind that since.

@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use ostracon_core::UnixTime;
+use ostracon_store::StoreError;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -14,7 +15,7 @@ use crate::{
     connection::{self, Service},
     listen::Listener,
     routes,
-    serving::Serving,
+    serving::{Serving, Watching},
 };
 
 /// How long requests that are being answered are waited for once the server is told to end.
@@ -34,7 +35,7 @@ pub async fn run(
     admin: Listener,
     sweep_every: Duration,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), StoreError> {
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
     let sides: [(_, _, Side); 2] = [
@@ -50,7 +51,7 @@ pub async fn run(
         };
         servers.spawn(connection::serve(listener, service, ended.clone()));
     }
-    let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
+    let sweeper = tokio::spawn(sweep(serving.downgrade(), sweep_every));
 
     shutdown.await;
     tracing::info!("ending; requests that are being answered are finished");
@@ -61,9 +62,7 @@ pub async fn run(
         tracing::warn!("some requests were not finished in time");
     }
     sweeper.abort();
-    let denylist = Arc::clone(serving.app().denylist());
-    tokio::task::spawn_blocking(move || denylist.close()).await??;
-    Ok(())
+    serving.close().await
 }
 
 /// How far wall clock and monotonic clock may drift apart before the wall clock is taken to have jumped.
@@ -99,13 +98,16 @@ impl Watch {
     }
 }
 
-async fn sweep(serving: Serving, every: Duration) {
+/// Sweeps for as long as anybody else holds the application.
+pub(crate) async fn sweep(serving: Watching, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watch = Watch::set(serving.app().now());
+    let Some(app) = serving.app() else { return };
+    let mut watch = Watch::set(app.now());
+    drop(app);
     loop {
         ticks.tick().await;
-        let app = serving.app();
+        let Some(app) = serving.app() else { return };
         app.failures.sweep();
         let now = app.now();
         if !watch.is_settled(now) {
@@ -115,6 +117,7 @@ async fn sweep(serving: Serving, every: Duration) {
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {
             Ok(Ok(swept)) if swept.entries > 0 => tracing::info!(entries = swept.entries, "swept what has expired"),
             Ok(Ok(_)) => {}
+            Ok(Err(StoreError::Closed)) => return,
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep; no answer depends on it"),
             Err(error) => tracing::error!(%error, "the sweep panicked"),
         }

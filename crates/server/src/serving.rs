@@ -1,17 +1,44 @@
 //! The application that is serving, and its exchange for another while requests go on.
 
-use std::sync::{Arc, PoisonError, RwLock, atomic::Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak, atomic::Ordering};
 
 use axum::extract::FromRef;
+use ostracon_store::StoreError;
 
 use crate::{
     app::{App, OpenError},
+    clock::Clock,
     config::Config,
+    run,
 };
 
-/// The application that requests are answered by. Each request keeps the one it began with.
+/// The application that requests are answered by, to be kept in an axum state and cloned at will. Each request keeps the
+/// configuration it began with.
+///
+/// Whatever state a program has, [`Authenticated`](crate::Authenticated) finds this in it:
+///
+/// ```
+/// use axum::extract::FromRef;
+/// use ostracon_server::Serving;
+///
+/// #[derive(Clone)]
+/// struct Shop {
+///     ostracon: Serving,
+///     // … and what else the program has.
+/// }
+///
+/// impl FromRef<Shop> for Serving {
+///     fn from_ref(shop: &Shop) -> Self {
+///         shop.ostracon.clone()
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Serving(Arc<RwLock<Arc<App>>>);
+
+/// The same, for whoever only looks after it.
+#[derive(Debug)]
+pub(crate) struct Watching(Weak<RwLock<Arc<App>>>);
 
 impl From<Arc<App>> for Serving {
     fn from(app: Arc<App>) -> Self {
@@ -26,10 +53,52 @@ impl FromRef<Serving> for Arc<App> {
 }
 
 impl Serving {
+    /// Opens what `config` describes, and sweeps it in the background until it is closed or nobody has it any more. For
+    /// programs with a listener of their own; [`run`](crate::run()) does its own sweeping.
+    ///
+    /// The store takes a lock: another process, or another call, that has the same `data_dir` open is an error.
+    ///
+    /// ```
+    /// # use ostracon_server::Config;
+    /// use ostracon_server::{Clock, Serving};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # ostracon_store::write_new(&dir.path().join("key"), ostracon_server::new_secret()?.0.as_bytes())?;
+    /// # let text = r#"
+    /// # data_dir = "denylist"
+    /// # tokens = { issuer = "https://shop.example", audience = "shop" }
+    /// # keys = [{ kid = "k", alg = "HS256", secret_file = "key" }]
+    /// # "#;
+    /// # let config = Config::from_toml(text, dir.path())?;
+    /// let ostracon = Serving::open(config, Clock::system()).await?;
+    /// // … `axum::serve(listener, app).with_graceful_shutdown(…)`, and when that has ended:
+    /// ostracon.close().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; nothing is left running then.
+    pub async fn open(config: Config, clock: Clock) -> Result<Self, OpenError> {
+        let sweep_every = config.sweep_every;
+        let opened = tokio::task::spawn_blocking(move || App::open(config, clock)).await;
+        let panicked = |_| StoreError::Engine("the opening panicked".into());
+        let serving = Self::from(opened.map_err(panicked)??);
+        tokio::spawn(run::sweep(serving.downgrade(), sweep_every));
+        Ok(serving)
+    }
+
     /// The application as it is now.
     #[must_use]
     pub fn app(&self) -> Arc<App> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn downgrade(&self) -> Watching {
+        Watching(Arc::downgrade(&self.0))
     }
 
     /// Answers by `config` from here on: by its keys, clients, rules, lifetimes, cookies and limits of failures. The
@@ -49,5 +118,26 @@ impl Serving {
     /// Goes on by the configuration that it has, since the one that was read cannot be used: `/readyz` then says so.
     pub fn keep(&self) {
         self.app().kept.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes the denylist: what waits is written, and a checkpoint makes the next opening short. For the end of a program,
+    /// when its requests are answered; what is to be revoked later is refused with 503.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when there could be no checkpoint; all that was acknowledged is in the journal either way.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let denylist = Arc::clone(self.app().denylist());
+        let panicked = |_| StoreError::Engine("the closing panicked".into());
+        tokio::task::spawn_blocking(move || denylist.close())
+            .await
+            .map_err(panicked)?
+    }
+}
+
+impl Watching {
+    /// The application as it is now, if it is.
+    pub(crate) fn app(&self) -> Option<Arc<App>> {
+        self.0.upgrade().map(|app| Serving(app).app())
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let reloading = tokio::spawn(reload::when_told_or_changed(serving.clone(), path, files)?);
         let ended = ostracon_server::run(serving, public, admin, sweep_every, shutdown).await;
         reloading.abort();
-        ended
+        Ok(ended?)
     })
 }
 

@@ -118,7 +118,10 @@ impl Config {
             path: path.into(),
             cause,
         })?;
-        Self::parse(&text, path, variables)
+        Self::read(&text, path, path.parent().unwrap_or(Path::new("")), variables).map(|mut config| {
+            config.files.push(path.to_owned());
+            config
+        })
     }
 
     /// Reads `text` as if it stood in the file at `path`, with the process's environment.
@@ -127,12 +130,41 @@ impl Config {
     ///
     /// As for [`Config::load`].
     pub fn check_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(text, path, variables())
+        Self::read(text, path, path.parent().unwrap_or(Path::new("")), variables())
     }
 
-    fn parse(
+    /// Reads `text`, written as a configuration file is, for a program that has its own way of being configured. Paths in it
+    /// are relative to `base`; the environment is not looked at. What is read can be changed: its members are public.
+    ///
+    /// ```
+    /// use ostracon_server::Config;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let base = dir.path();
+    /// ostracon_store::write_new(&base.join("key"), ostracon_server::new_secret()?.0.as_bytes())?;
+    /// let config = Config::from_toml(
+    ///     r#"
+    ///     data_dir = "denylist"
+    ///     tokens = { issuer = "https://shop.example", audience = "shop", access_ttl = "5m" }
+    ///     keys = [{ kid = "2026-11", alg = "HS256", secret_file = "key" }]
+    ///     "#,
+    ///     base,
+    /// )?;
+    /// assert_eq!(config.data_dir, base.join("denylist"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`].
+    pub fn from_toml(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        Self::read(text, Path::new("the configuration"), base, [])
+    }
+
+    fn read(
         text: &str,
         path: &Path,
+        base: &Path,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax {
@@ -150,8 +182,7 @@ impl Config {
             },
             problem: e.into_inner().message().to_owned(),
         })?;
-        let mut config = Self::check(raw, path.parent().unwrap_or(Path::new("")))?;
-        config.files.push(path.to_owned());
+        let config = Self::check(raw, base)?;
         Ok(Self { ignored, ..config })
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use ostracon_core::{Reason, Revocation, Target, TargetRef, TokenType, VerifiedToken};
 use ostracon_store::Receipt;
@@ -16,7 +16,7 @@ use crate::{
     app::{App, Denial},
     body::Parameters,
     cookies,
-    credentials::{self, Ambiguous},
+    credentials::{self, Ambiguous, Presented},
     csrf,
     problem::Problem,
     session::Pair,
@@ -31,20 +31,34 @@ pub(super) async fn logout(
     form: Parameters,
 ) -> Result<Response, Problem> {
     let query = Parameters::parse(query.as_deref().unwrap_or("").as_bytes())?;
-    let scope = scope(query.value("scope"), form.value("scope"))?;
-    let access =
-        credentials::access_token(&headers, &app.cookies).map_err(|Ambiguous| Problem::credentials_ambiguous())?;
-    let refresh_cookie = cookies::read(&headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
-    if !access.is_some_and(|presented| presented.by_bearer) {
-        csrf::check(&headers, &app.cookies, access.is_some() || refresh_cookie.is_some())?;
+    let by_form = form.value("refresh_token");
+    match scope(query.value("scope"), form.value("scope"))? {
+        Some(scope) => Ok(out(&app, &headers, scope, by_form).await?.into_response()),
+        None => others(&app, by_form, presented(&app, &headers)?.1).await,
     }
+}
 
-    if matches!(scope, LogoutScope::Others) {
-        return others(&app, form.value("refresh_token"), refresh_cookie).await;
+/// The access token and the refresh cookie of a request with `headers`, where its page may act by them.
+fn presented<'h>(app: &App, headers: &'h HeaderMap) -> Result<(Option<Presented<'h>>, Option<&'h str>), Problem> {
+    let access =
+        credentials::access_token(headers, &app.cookies).map_err(|Ambiguous| Problem::credentials_ambiguous())?;
+    let refresh_cookie = cookies::read(headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
+    if !access.is_some_and(|presented| presented.by_bearer) {
+        csrf::check(headers, &app.cookies, access.is_some() || refresh_cookie.is_some())?;
     }
+    Ok((access, refresh_cookie))
+}
+
+/// Ends what a request with `headers`, and perhaps a refresh token in its form, presents. Durable on return (I4).
+pub(crate) async fn out(
+    app: &App,
+    headers: &HeaderMap,
+    scope: LogoutScope,
+    by_form: Option<&str>,
+) -> Result<LoggedOut, Problem> {
+    let (access, refresh_cookie) = presented(app, headers)?;
     let access = access.map(|presented| (presented.token, TokenType::Access));
     // Both, where the form and the cookie have one each: whatever was presented is to end.
-    let by_form = form.value("refresh_token");
     let refresh = by_form
         .into_iter()
         .chain(refresh_cookie.filter(|cookie| Some(*cookie) != by_form));
@@ -56,7 +70,7 @@ pub(super) async fn logout(
     {
         match app.judge_to_end(app.verify(token, typ).await).await {
             Ok(token) => {
-                let asked = revocation(&app, &token, scope);
+                let asked = revocation(app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
                 revocations.extend(new);
                 if matches!(scope, LogoutScope::Token) {
@@ -85,30 +99,35 @@ pub(super) async fn logout(
         }
     }
     receipts.truncate(told);
-    answer(&app, &receipts)
+    Ok(LoggedOut::of(app, &receipts))
 }
 
-#[derive(Clone, Copy)]
-enum LogoutScope {
+/// How much of what was presented a logout ends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogoutScope {
+    /// The access token, and the refresh token that was presented beside it with what it can be exchanged for.
     Token,
+    /// The whole login, on this device.
+    #[default]
     Session,
+    /// Every login of the user, on every device, up to now.
     Everywhere,
-    Others,
 }
 
-fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem> {
+/// What a logout is asked to end; none for all sessions of the user but the one that asks.
+fn scope(query: Option<&str>, form: Option<&str>) -> Result<Option<LogoutScope>, Problem> {
     match (query, form) {
         (Some(one), Some(other)) if one != other => Err(Problem::request_invalid("query and form differ in scope")),
         (Some(word), _) | (None, Some(word)) => match word {
-            "token" => Ok(LogoutScope::Token),
-            "session" => Ok(LogoutScope::Session),
-            "everywhere" => Ok(LogoutScope::Everywhere),
-            "others" => Ok(LogoutScope::Others),
+            "token" => Ok(Some(LogoutScope::Token)),
+            "session" => Ok(Some(LogoutScope::Session)),
+            "everywhere" => Ok(Some(LogoutScope::Everywhere)),
+            "others" => Ok(None),
             _ => Err(Problem::request_invalid(
                 "scope is token, session, everywhere or others",
             )),
         },
-        (None, None) => Ok(LogoutScope::Session),
+        (None, None) => Ok(Some(LogoutScope::default())),
     }
 }
 
@@ -118,7 +137,7 @@ fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Re
     let iss = claims.iss();
     let itself = claims.token_id().map(|jti| TargetRef::Token { iss, jti });
     let target = match scope {
-        LogoutScope::Token | LogoutScope::Others => None,
+        LogoutScope::Token => None,
         LogoutScope::Session => claims.sid().map(|sid| TargetRef::Session { iss, sid }),
         LogoutScope::Everywhere => claims.sub().map(|sub| TargetRef::Subject { iss, sub }),
     };
@@ -144,15 +163,10 @@ async fn others(app: &App, by_form: Option<&str>, cookie: Option<&str>) -> Resul
     let (pair, receipt) = app.end_others(token).await?;
     let mut set = HeaderMap::new();
     if by_cookie {
-        for cookie in pair.cookies() {
-            set.append(
-                header::SET_COOKIE,
-                HeaderValue::try_from(cookie).map_err(Problem::internal)?,
-            );
-        }
+        cookies::append(&mut set, pair.cookies())?;
     }
     let told = OthersOut {
-        told: told("Logged out everywhere else", app, &[receipt]),
+        told: Body::of("Logged out everywhere else", app, &[receipt]),
         pair,
     };
     Ok((Pair::headers(), set, Json(told)).into_response())
@@ -161,48 +175,88 @@ async fn others(app: &App, by_form: Option<&str>, cookie: Option<&str>) -> Resul
 #[derive(Serialize)]
 struct OthersOut {
     #[serde(flatten)]
-    told: LoggedOut,
+    told: Body,
     #[serde(flatten)]
     pair: Pair,
 }
 
-#[derive(Serialize)]
-struct LoggedOut {
+/// What a logout is answered with. Beside a response it clears the cookies; as one of its own it says, too, what was ended.
+#[derive(Clone, Debug)]
+pub struct LoggedOut {
+    body: Body,
+    cleared: [String; 2],
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Body {
     message: &'static str,
     revoked: Vec<Revoked>,
     effective_at: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Revoked {
     kind: &'static str,
     id: String,
     retained_until: u64,
 }
 
-fn told(message: &'static str, app: &App, receipts: &[Receipt]) -> LoggedOut {
-    let revoked = receipts.iter().map(|receipt| {
-        let kind = receipt.revocation.target().as_ref().kind();
-        tracing::info!(id = %receipt.id, %kind, "logged out");
-        Revoked {
-            kind: kind.as_str(),
-            id: receipt.id.to_string(),
-            retained_until: receipt.revocation.retained_until().as_secs(),
+impl Body {
+    fn of(message: &'static str, app: &App, receipts: &[Receipt]) -> Self {
+        let revoked = receipts.iter().map(|receipt| {
+            let kind = receipt.revocation.target().as_ref().kind();
+            tracing::info!(id = %receipt.id, %kind, "logged out");
+            Revoked {
+                kind: kind.as_str(),
+                id: receipt.id.to_string(),
+                retained_until: receipt.revocation.retained_until().as_secs(),
+            }
+        });
+        let effective_at = receipts.iter().map(|r| r.revocation.effective_at()).max();
+        Self {
+            message,
+            revoked: revoked.collect(),
+            effective_at: effective_at.unwrap_or_else(|| app.now()).as_secs(),
         }
-    });
-    let effective_at = receipts.iter().map(|r| r.revocation.effective_at()).max();
-    LoggedOut {
-        message,
-        revoked: revoked.collect(),
-        effective_at: effective_at.unwrap_or_else(|| app.now()).as_secs(),
     }
 }
 
-fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
-    let mut response = Json(told("Logged out successfully", app, receipts)).into_response();
-    for cookie in [&app.cookies.access, &app.cookies.refresh] {
-        let cleared = HeaderValue::try_from(app.cookies.clear(cookie)).map_err(Problem::internal)?;
-        response.headers_mut().append(header::SET_COOKIE, cleared);
+impl LoggedOut {
+    fn of(app: &App, receipts: &[Receipt]) -> Self {
+        Self {
+            body: Body::of("Logged out successfully", app, receipts),
+            cleared: [&app.cookies.access, &app.cookies.refresh].map(|cookie| app.cookies.clear(cookie)),
+        }
     }
-    Ok(response)
+
+    /// Whether anything was ended; nothing is where no token was good any more.
+    #[must_use]
+    pub fn has_ended_anything(&self) -> bool {
+        !self.body.revoked.is_empty()
+    }
+
+    /// The `Set-Cookie` values that clear the cookies.
+    #[must_use]
+    pub fn cookies(&self) -> &[String] {
+        &self.cleared
+    }
+}
+
+impl IntoResponseParts for LoggedOut {
+    type Error = Problem;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Problem> {
+        cookies::append(parts.headers_mut(), &self.cleared)?;
+        Ok(parts)
+    }
+}
+
+impl IntoResponse for LoggedOut {
+    fn into_response(self) -> Response {
+        let mut response = Json(&self.body).into_response();
+        match cookies::append(response.headers_mut(), &self.cleared) {
+            Ok(()) => response,
+            Err(problem) => problem.into_response(),
+        }
+    }
 }
