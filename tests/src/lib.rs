@@ -11,6 +11,7 @@
 
 mod application;
 mod browser;
+mod events;
 mod http;
 mod keys;
 mod program;
@@ -18,6 +19,7 @@ mod proxy;
 
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
+pub use events::{Block, Events};
 pub use http::{Answer, Ask, raw};
 pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, now, wait_for};

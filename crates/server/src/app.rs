@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     config::{Config, Key, Tokens},
     cookies::CookieSettings,
-    limits::{Failures, Limits},
+    limits::{Failures, Limits, Streams},
     listen::Address,
     problem::Problem,
     rotation::Successor,
@@ -83,6 +83,7 @@ pub(crate) struct Kept {
     pub(crate) registry: Arc<Registry>,
     pub(crate) successor: Arc<Successor>,
     pub(crate) denylist: Arc<Denylist>,
+    pub(crate) streams: Arc<Streams>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
     clock: Clock,
@@ -149,6 +150,7 @@ impl App {
             registry: Arc::new(registry),
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
+            streams: Arc::default(),
             latest: Arc::default(),
             clock,
         };

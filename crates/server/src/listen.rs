@@ -6,11 +6,13 @@ use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
+    sync::Notify,
 };
 
 /// What a listener is told to listen on.
@@ -57,6 +59,21 @@ impl fmt::Display for Address {
 /// Who is at the other end; nobody knows of a Unix socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+/// Ends a connection whose peer takes nothing, so that nothing can be told over it any more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cutter(Arc<Notify>);
+
+impl Cutter {
+    pub(crate) fn cut(&self) {
+        self.0.notify_one();
+    }
+
+    /// Ready once the connection is to be cut.
+    pub(crate) async fn is_cut(&self) {
+        self.0.notified().await;
+    }
+}
 
 /// A socket that listens. A Unix socket's file goes with it.
 #[derive(Debug)]

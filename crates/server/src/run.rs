@@ -16,7 +16,12 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{limits::Limits, listen::Listener, routes, serving::Serving};
+use crate::{
+    limits::Limits,
+    listen::{Cutter, Listener},
+    routes,
+    serving::Serving,
+};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +53,7 @@ pub async fn run(
     let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
 
     shutdown.await;
+    serving.end();
     tracing::info!("ending; requests that are being answered are finished");
     drop(ended);
     // A receiver that sees the sender go is told to end.
@@ -87,14 +93,22 @@ async fn serve(listener: Listener, router: Router, limits: Limits, mut ended: wa
             }
         };
         let router = router.clone();
+        let cutter = Cutter::default();
+        let to_cut = cutter.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(cutter.clone());
             router.clone().oneshot(request)
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended badly");
+                    }
+                }
+                () = to_cut.is_cut() => {}
             }
             drop(permit);
         });

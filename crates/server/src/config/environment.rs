@@ -11,11 +11,12 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 5] = [
+const NUMBERS: [&str; 6] = [
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",
     "connections",
+    "event_streams",
     "failures_per_minute",
 ];
 
