@@ -16,6 +16,7 @@ mod http;
 mod keys;
 mod program;
 mod proxy;
+mod websocket;
 
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
@@ -24,3 +25,4 @@ pub use http::{Answer, Ask, raw};
 pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
 pub use program::{Home, Login, Server, binary, now, wait_for};
 pub use proxy::Proxy;
+pub use websocket::{Heard, WebSocket};

@@ -94,6 +94,11 @@ impl Home {
         self.dir.path()
     }
 
+    /// The secret of the client `backend`.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// The configuration.
     pub fn config(&self) -> PathBuf {
         self.path().join("ostracon.toml")

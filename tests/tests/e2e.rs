@@ -35,3 +35,5 @@ mod reload;
 mod revocations;
 #[path = "e2e/verify.rs"]
 mod verify;
+#[path = "e2e/websocket.rs"]
+mod websocket;
