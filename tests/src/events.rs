@@ -67,12 +67,13 @@ impl Events {
         Ok(events)
     }
 
-    /// The next block; none at the end, however it came.
+    /// The next block; none at the end. Fails where the stream breaks off, or says nothing for long.
     pub fn block(&mut self) -> Option<Block> {
         let (mut block, mut is_one) = (Block::default(), false);
         loop {
             let mut line = String::new();
-            if self.lines.read_line(&mut line).unwrap_or(0) == 0 || !line.ends_with('\n') {
+            let read = self.lines.read_line(&mut line);
+            if read.expect("the stream goes on or ends properly") == 0 {
                 return None;
             }
             let line = line.trim_end_matches('\n');

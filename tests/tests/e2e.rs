@@ -11,6 +11,8 @@
 mod browser;
 #[path = "e2e/configuration.rs"]
 mod configuration;
+#[path = "e2e/conformance.rs"]
+mod conformance;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/events.rs"]

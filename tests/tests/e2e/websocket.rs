@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use ostracon_tests::{Heard, Home, Login, Server, WebSocket};
+use ostracon_tests::{Heard, Home, Login, Server, WebSocket, now};
 use serde_json::json;
 
 /// The code that it closes with what was ended.
@@ -101,6 +101,15 @@ fn sockets_end_with_their_session_and_no_others_do() {
     let mut socket_later = application.welcome(&later, "b");
     assert_eq!(socket_b.hear(), ENDED);
     assert!(socket_later.is_open() && socket_c.is_open());
+
+    // Cut-offs from before they logged in are none of theirs; they are heard before what follows.
+    for target in [
+        json!({"kind": "client", "client_id": "backend"}),
+        json!({"kind": "issuer"}),
+    ] {
+        let past = json!({"target": target, "before": now() - 1000});
+        assert_eq!(server.admin.post_json("/v1/revocations", &past).status, 201);
+    }
 
     // Killed and started again: what is revoked before the application has found it again reaches it.
     server.kill();
