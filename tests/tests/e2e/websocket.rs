@@ -43,7 +43,7 @@ impl Application {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let port = line.trim().strip_prefix("listening on ").expect("it listens");
+        let port = line.trim().strip_prefix("listening on ").unwrap();
         Self {
             child,
             address: format!("127.0.0.1:{port}"),
