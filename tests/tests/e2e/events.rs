@@ -1,13 +1,15 @@
 //! `GET /v1/events`: an application hears what was ended, misses nothing and hears nothing twice.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
     path::Path,
+    process::Command,
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Jti, Note, Policy, Reason, Revocation, Target, UnixTime};
+use ostracon_core::{Issuer, Jti, Note, Policy, Reason, Revocation, Subject, Target, UnixTime};
 use ostracon_store::{Denylist, Options};
 use ostracon_tests::{Ask, Block, Events, Home, Login, Server, now, wait_for};
 use serde_json::{Value, json};
@@ -198,6 +200,29 @@ fn fill(home: &Home, n: usize, segment_bytes: u64, lives: Duration, after: impl 
     denylist.close().unwrap();
 }
 
+/// Brings the journal, and it alone, up to `bytes`: one entry, made stricter again and again.
+fn fill_journal(home: &Home, bytes: u64) {
+    let denylist = Denylist::open(&data_dir(home), &Options::default()).unwrap();
+    let (iss, sub) = (Issuer::new("https://auth.example").unwrap(), Subject::new("u").unwrap());
+    let (policy, note) = (Policy::default(), Note::new("x".repeat(255)).unwrap());
+    let mut before = 1_000_000;
+    while denylist.stats().journal_bytes < bytes {
+        let stricter = (0..100).map(|_| {
+            before += 1;
+            let target = Target::Subject {
+                iss: iss.clone(),
+                sub: sub.clone(),
+            };
+            let revocation = Revocation::new(target, Reason::Admin, &policy, UnixTime::from_secs(now()));
+            revocation
+                .before(UnixTime::from_secs(before), &policy)
+                .noted(Some(note.clone()))
+        });
+        denylist.revoke_many(stricter).unwrap();
+    }
+    denylist.close().unwrap();
+}
+
 fn data_dir(home: &Home) -> std::path::PathBuf {
     let text = std::fs::read_to_string(home.config()).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("data_dir = ")).unwrap();
@@ -328,6 +353,50 @@ fn a_slow_reader_is_dropped_and_finds_everything_later() {
     let mut resumed = listen(&server.admin, &format!("/v1/events?last_event_id={}", FLOOD - 3));
     assert_eq!(resumed.take(4).last().unwrap().kind(), "session");
     assert_eq!(replayed(&server, "0", FLOOD + 1).last().unwrap().kind(), "session");
+}
+
+/// What could not be made durable is not told, though this process denies it: whether it outlives it nobody knows.
+#[test]
+fn i4_a_revocation_whose_sync_failed_is_not_told() {
+    let home = Home::new();
+    fill_journal(&home, (2 << 20) - 100_000);
+    // Files of at most 2 MiB, and an error instead of the signal that would end the process.
+    let server = home.start_under(Command::new("bash").args([
+        "-c",
+        "trap '' XFSZ; ulimit -f 2048; export OSTRACON_LIMITS__EVENT_HEARTBEAT=1s; exec \"$@\"",
+        "-",
+    ]));
+    let mut events = listen(&server.admin, "/v1/events");
+    let names: Vec<_> = (0..2_000).map(|n| format!("{n:0>200}")).collect();
+    let acknowledged = std::thread::scope(|scope| {
+        let (server, names) = (&server, &names);
+        // Several at once, so that a group is more than one.
+        let revoked = |writer: usize| {
+            let mine = names.iter().skip(writer).step_by(4);
+            let done = mine.take_while(|jti| {
+                let body = json!({"target": {"kind": "token", "jti": jti}, "note": "x".repeat(255)});
+                server.admin.post_json("/v1/revocations", &body).status == 201
+            });
+            done.cloned().collect::<Vec<_>>()
+        };
+        let writers: Vec<_> = (0..4).map(|writer| scope.spawn(move || revoked(writer))).collect();
+        writers
+            .into_iter()
+            .flat_map(|writer| writer.join().unwrap())
+            .collect::<BTreeSet<_>>()
+    });
+    assert!(
+        server.log().contains(".log: File too large"),
+        "the journal's own failure: {}",
+        server.log()
+    );
+    let told = events.take(acknowledged.len());
+    let told: BTreeSet<_> = told
+        .iter()
+        .map(|told| told.json()["target"]["jti"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, acknowledged);
+    assert_eq!(events.block().unwrap().data, "", "a heartbeat, and nothing else");
 }
 
 /// Neither a stream that is read nor one that is stuck keeps the server from ending.
