@@ -72,6 +72,12 @@ impl Ask {
         sent.next().unwrap_or_default()
     }
 
+    /// What it sends as `Authorization`.
+    pub fn credentials(&self) -> &str {
+        let mut sent = self.headers.iter().filter(|(name, _)| name == "Authorization");
+        sent.next().map_or("", |(_, value)| value)
+    }
+
     /// The same, as the client `id`.
     #[must_use]
     pub fn as_client(&self, id: &str, secret: &str) -> Self {
@@ -132,6 +138,33 @@ impl Ask {
             headers: parts.headers,
             body: body.read_to_string().ok()?,
         })
+    }
+}
+
+impl Ask {
+    /// A GET whose answer is read while it is still being written; the head, and what follows.
+    pub fn open(&self, path: &str) -> (Answer, Box<dyn Read>) {
+        let mut request = Request::builder().uri(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let (parts, body) = self
+            .agent
+            .run(request.body(()).unwrap())
+            .expect("an answer")
+            .into_parts();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        let mut body = body.into_reader();
+        let mut whole = String::new();
+        if status != 200 {
+            body.read_to_string(&mut whole).unwrap();
+        }
+        let head = Answer {
+            status,
+            headers,
+            body: whole,
+        };
+        (head, Box::new(body))
     }
 }
 

@@ -101,14 +101,14 @@ impl Home {
         self.dir.path()
     }
 
+    /// The secret of the client `backend`.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// The configuration.
     pub fn config(&self) -> PathBuf {
         self.path().join("ostracon.toml")
-    }
-
-    /// The secret of its client.
-    pub fn secret(&self) -> &str {
-        &self.secret
     }
 
     /// Changes the configuration.

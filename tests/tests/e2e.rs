@@ -13,10 +13,14 @@ mod backchannel;
 mod browser;
 #[path = "e2e/configuration.rs"]
 mod configuration;
+#[path = "e2e/conformance.rs"]
+mod conformance;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/embedded.rs"]
 mod embedded;
+#[path = "e2e/events.rs"]
+mod events;
 #[path = "e2e/hapi.rs"]
 mod hapi;
 #[path = "e2e/interop.rs"]
@@ -51,3 +55,5 @@ mod revocations;
 mod tls;
 #[path = "e2e/verify.rs"]
 mod verify;
+#[path = "e2e/websocket.rs"]
+mod websocket;

@@ -22,7 +22,7 @@ use crate::{
     config::{Config, Key, Tls, Tokens, signer_at},
     cookies::CookieSettings,
     issuers::{Lifetimes, Ring},
-    limits::{Failures, Limits},
+    limits::{Failures, Limits, Streams},
     listen::Address,
     problem::Problem,
     rotation::Successor,
@@ -90,6 +90,7 @@ pub(crate) struct Kept {
     pub(crate) registry: Arc<Registry>,
     pub(crate) successor: Arc<Successor>,
     pub(crate) denylist: Arc<Denylist>,
+    pub(crate) streams: Arc<Streams>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
     /// Whether the last configuration that was read could not be used.
@@ -162,6 +163,7 @@ impl App {
             registry: Arc::new(registry),
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
+            streams: Arc::default(),
             latest: Arc::default(),
             stale: Arc::default(),
             clock,

@@ -37,7 +37,7 @@ impl Role {
 }
 
 /// A program that calls, known by the hash of its secret. The secret is 256 random bits, so a plain hash is enough.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     id: Box<str>,
     secret_sha256: [u8; 32],
@@ -72,6 +72,15 @@ impl Client {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether `clients` still has it, with the secret that it had, and with `role`.
+    pub(crate) fn is_still_in(&self, clients: &[Self], role: Role) -> bool {
+        let same = |client: &&Self| client.id == self.id && client.secret_sha256 == self.secret_sha256;
+        clients
+            .iter()
+            .find(same)
+            .is_some_and(|client| client.roles.contains(&role))
     }
 }
 

@@ -28,7 +28,7 @@ use tower::ServiceExt;
 
 use crate::{
     limits::Limits,
-    listen::{Listener, Peer, Stream},
+    listen::{Cutter, Listener, Peer, Stream},
 };
 
 /// The largest head of a request, in bytes: room for a token in `Authorization`, one in a cookie, and what else a
@@ -146,8 +146,11 @@ impl Connection {
         let activity = Arc::new(Activity::default());
         let answering = Arc::clone(&activity);
         let (router, peer) = (self.router, self.peer);
+        let cutter = Cutter::default();
+        let to_cut = cutter.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(cutter.clone());
             let guard = Answering::begin(&answering);
             let answer = router.clone().oneshot(request);
             async move { Ok::<_, std::convert::Infallible>(answer.await?.map(|body| Counted { body, _guard: guard })) }
@@ -160,15 +163,19 @@ impl Connection {
         let told = async { drop(self.ended.changed().await) };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = to_cut.is_cut() => return,
             () = told => {
                 connection.as_mut().graceful_shutdown();
                 // What is being answered is finished. Whoever has not sent a whole head has asked nothing yet, and may take
                 // a minute for it: no reason to wait.
-                poll_fn(|context| match connection.as_mut().poll(context) {
+                let finished = poll_fn(|context| match connection.as_mut().poll(context) {
                     Poll::Pending if !activity.is_answering() => Poll::Ready(Ok(())),
                     polled => polled,
-                })
-                .await
+                });
+                tokio::select! {
+                    ended = finished => ended,
+                    () = to_cut.is_cut() => return,
+                }
             }
         };
         if let Err(error) = ended {

@@ -6,12 +6,14 @@ use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 use axum::{extract::ConnectInfo, http::Extensions};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
+    sync::Notify,
 };
 
 /// What a listener is told to listen on.
@@ -68,6 +70,21 @@ impl Peer {
                 .get()
                 .map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip()),
         }
+    }
+}
+
+/// Ends a connection whose peer takes nothing, so that nothing can be told over it any more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cutter(Arc<Notify>);
+
+impl Cutter {
+    pub(crate) fn cut(&self) {
+        self.0.notify_one();
+    }
+
+    /// Ready once the connection is to be cut.
+    pub(crate) async fn is_cut(&self) {
+        self.0.notified().await;
     }
 }
 

@@ -124,6 +124,15 @@ impl Problem {
         }
     }
 
+    /// As many event streams are open as may be.
+    pub(crate) fn streams_exhausted() -> Self {
+        let detail = "as many event streams are open as limits.event_streams allows";
+        Self {
+            retry_after: Some(10),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "streams_exhausted", detail)
+        }
+    }
+
     /// The request, or its answer, took too long.
     pub(crate) fn request_timeout() -> Self {
         Self::new(

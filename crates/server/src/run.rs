@@ -54,6 +54,7 @@ pub async fn run(
     let sweeper = tokio::spawn(sweep(serving.downgrade(), sweep_every));
 
     shutdown.await;
+    serving.end();
     tracing::info!("ending; requests that are being answered are finished");
     drop(ended);
     // A receiver that sees the sender go is told to end.

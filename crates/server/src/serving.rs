@@ -1,9 +1,10 @@
 //! The application that is serving, and its exchange for another while requests go on.
 
-use std::sync::{Arc, PoisonError, RwLock, Weak, atomic::Ordering};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use axum::extract::FromRef;
 use ostracon_store::StoreError;
+use tokio::sync::watch;
 
 use crate::{
     app::{App, OpenError},
@@ -34,15 +35,24 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Serving(Arc<RwLock<Arc<App>>>);
+pub struct Serving(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    app: watch::Sender<Arc<App>>,
+    ending: watch::Sender<bool>,
+}
 
 /// The same, for whoever only looks after it.
 #[derive(Debug)]
-pub(crate) struct Watching(Weak<RwLock<Arc<App>>>);
+pub(crate) struct Watching(Weak<State>);
 
 impl From<Arc<App>> for Serving {
     fn from(app: Arc<App>) -> Self {
-        Self(Arc::new(RwLock::new(app)))
+        Self(Arc::new(State {
+            app: watch::Sender::new(app),
+            ending: watch::Sender::new(false),
+        }))
     }
 }
 
@@ -94,7 +104,7 @@ impl Serving {
     /// The application as it is now.
     #[must_use]
     pub fn app(&self) -> Arc<App> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.app.borrow())
     }
 
     pub(crate) fn downgrade(&self) -> Watching {
@@ -111,13 +121,24 @@ impl Serving {
         let now = self.app();
         let next = now.reconfigured(config).inspect_err(|_| self.keep())?;
         next.kept.stale.store(false, Ordering::Relaxed);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        self.0.app.send_replace(Arc::new(next));
         Ok(())
     }
 
     /// Goes on by the configuration that it has, since the one that was read cannot be used: `/readyz` then says so.
     pub fn keep(&self) {
         self.app().kept.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the answers that would go on for ever, which are the event streams. [`run`](crate::run) does so when it is told
+    /// to end; whoever serves the routers otherwise has to.
+    pub fn end(&self) {
+        self.0.ending.send_replace(true);
+    }
+
+    /// The application now and whatever takes its place, and whether this is ending.
+    pub(crate) fn watch(&self) -> (watch::Receiver<Arc<App>>, watch::Receiver<bool>) {
+        (self.0.app.subscribe(), self.0.ending.subscribe())
     }
 
     /// Closes the denylist: what waits is written, and a checkpoint makes the next opening short. For the end of a program,

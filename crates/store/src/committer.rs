@@ -270,6 +270,7 @@ impl<'a> Group<'a> {
             mut changes,
             forget,
         } = self;
+        let first = journal.last().saturating_add(1);
         let appended = if records.is_empty() {
             Ok(None)
         } else {
@@ -283,9 +284,12 @@ impl<'a> Group<'a> {
                 // I9: visible before acknowledged.
                 shared.publish(changes, journal.last());
                 shared.forget_until(forget);
+                // Listeners hear of what is durable and visible, of nothing else, and in the order of the journal.
+                let listening = shared.feed.publish(first, records);
                 for (completion, outcome) in done {
                     completion.complete(outcome);
                 }
+                listening.wake();
                 begun
             }
             Err(error) => {

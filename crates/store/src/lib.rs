@@ -27,12 +27,14 @@
 //! 4. the **engine**, sled, with a row for each entry and an index by end of retention, so that the sweeper walks only
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
+mod changes;
 mod commit;
 mod committer;
 mod denylist;
 mod digest;
 mod engine;
 mod error;
+mod feed;
 mod files;
 mod identity;
 mod journal;
@@ -47,6 +49,7 @@ mod row;
 mod shared;
 mod stats;
 
+pub use changes::{Changed, Changes, Event};
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};

@@ -189,6 +189,8 @@ level = "info"
 connections = 10000
 header_timeout = "1m"
 request_timeout = "30s"
+event_streams = 64         # applications that listen to /v1/events
+event_heartbeat = "15s"    # less than what a proxy on their way lets a connection be silent
 failures_per_minute = 30   # failed client logins, by client and by address
 "#,
         public = quoted(&arguments.public.to_string()),

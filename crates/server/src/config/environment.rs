@@ -11,13 +11,14 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 7] = [
+const NUMBERS: [&str; 8] = [
     "any_audience",
     "iss_absent",
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",
     "connections",
+    "event_streams",
     "failures_per_minute",
 ];
 

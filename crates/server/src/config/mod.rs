@@ -313,11 +313,24 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
             "1 to 1000000 is",
         ));
     }
+    if !(1..=100_000).contains(&raw.event_streams) {
+        return Err(ConfigError::value(
+            "limits.event_streams",
+            raw.event_streams,
+            "1 to 100000 is",
+        ));
+    }
     let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
     Ok(Limits {
         connections: raw.connections,
         header_timeout: within("limits.header_timeout", raw.header_timeout, patience())?,
         request_timeout: within("limits.request_timeout", raw.request_timeout, patience())?,
+        event_streams: raw.event_streams,
+        event_heartbeat: within(
+            "limits.event_heartbeat",
+            raw.event_heartbeat,
+            Duration::from_secs(1)..=Duration::from_mins(5),
+        )?,
         failures_per_minute: raw.failures_per_minute,
     })
 }

@@ -157,6 +157,8 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     pub(super) header_timeout: Span,
     pub(super) request_timeout: Span,
+    pub(super) event_streams: usize,
+    pub(super) event_heartbeat: Span,
     pub(super) failures_per_minute: NonZeroU32,
 }
 
@@ -166,6 +168,8 @@ impl Default for Limits {
             connections: 10_000,
             header_timeout: Span::mins::<1>(),
             request_timeout: Span::secs::<30>(),
+            event_streams: 64,
+            event_heartbeat: Span::secs::<15>(),
             failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }

@@ -1,6 +1,7 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
 mod backchannel;
+mod events;
 mod explain;
 mod health;
 mod jwks;
@@ -69,6 +70,7 @@ pub fn admin(serving: impl Into<Serving>) -> Router {
             .route("/v1/sessions/{sid}", delete(sessions::end))
             .route("/v1/revocations", post(revocations::create).get(listing::list))
             .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
+            .route("/v1/events", get(events::events))
             .route("/v1/explain", post(explain::explain)),
         serving.into(),
     )
