@@ -25,6 +25,9 @@ impl Ask {
             .allow_non_standard_methods(true)
             .timeout_global(Some(Duration::from_secs(30)))
             .proxy(None)
+            // What is answered is looked at, not where it leads.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .build();
         Self {
             base: base.to_owned(),
@@ -43,7 +46,7 @@ impl Ask {
 
     /// Host and port.
     pub fn address(&self) -> &str {
-        self.base.trim_start_matches("http://")
+        self.base.split_once("://").map_or(&self.base, |(_, address)| address)
     }
 
     /// The same, with another header; one of that name that is there stays.
@@ -67,6 +70,12 @@ impl Ask {
             .iter()
             .filter_map(|(_, value)| value.strip_prefix("Bearer "));
         sent.next().unwrap_or_default()
+    }
+
+    /// What it sends as `Authorization`.
+    pub fn credentials(&self) -> &str {
+        let mut sent = self.headers.iter().filter(|(name, _)| name == "Authorization");
+        sent.next().map_or("", |(_, value)| value)
     }
 
     /// The same, as the client `id`.
@@ -129,6 +138,33 @@ impl Ask {
             headers: parts.headers,
             body: body.read_to_string().ok()?,
         })
+    }
+}
+
+impl Ask {
+    /// A GET whose answer is read while it is still being written; the head, and what follows.
+    pub fn open(&self, path: &str) -> (Answer, Box<dyn Read>) {
+        let mut request = Request::builder().uri(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let (parts, body) = self
+            .agent
+            .run(request.body(()).unwrap())
+            .expect("an answer")
+            .into_parts();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        let mut body = body.into_reader();
+        let mut whole = String::new();
+        if status != 200 {
+            body.read_to_string(&mut whole).unwrap();
+        }
+        let head = Answer {
+            status,
+            headers,
+            body: whole,
+        };
+        (head, Box::new(body))
     }
 }
 

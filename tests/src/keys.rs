@@ -10,10 +10,19 @@ use ostracon_core::{Algorithm, KeyId, SigningKey, TokenType};
 use serde_json::Value;
 
 fn pem(der: &[u8]) -> String {
-    format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(der)
-    )
+    labelled("PRIVATE KEY", der)
+}
+
+fn labelled(label: &str, der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+}
+
+/// A certificate for 127.0.0.1, signed by itself, and its key.
+pub fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_der();
+    (labelled("CERTIFICATE", made.cert.der()), pem(&key))
 }
 
 /// A fresh key for ES256.

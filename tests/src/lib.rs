@@ -11,14 +11,24 @@
 
 mod application;
 mod browser;
+mod events;
+mod example;
 mod http;
 mod keys;
 mod program;
+mod provider;
 mod proxy;
+mod tls;
+mod websocket;
 
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
+pub use events::{Block, Events};
+pub use example::Example;
 pub use http::{Answer, Ask, raw};
-pub use keys::{decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
-pub use program::{Home, Login, Server, binary, now, wait_for};
+pub use keys::{certificate, decoded, es256_pem, forged, hs256_secret, rs256_pem, signed};
+pub use program::{Home, Login, Server, binary, built, now, wait_for};
+pub use provider::{Minter, Mood, Provider, foreign_claims};
 pub use proxy::Proxy;
+pub use tls::SecureServer;
+pub use websocket::{Heard, WebSocket};

@@ -20,8 +20,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program as it is in the tree, built if it is not.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
+    built("ostracon")
+}
+
+/// One of the programs of the tree. They are built together, once.
+pub fn built(name: &str) -> &'static Path {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let all = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let built = Command::new(cargo)
@@ -29,8 +34,8 @@ pub fn binary() -> &'static Path {
                 "build",
                 "--quiet",
                 "--workspace",
-                "--bin",
-                "ostracon",
+                "--bin=ostracon",
+                "--bin=embedded-axum",
                 "--message-format=json",
             ])
             .current_dir(root)
@@ -39,12 +44,14 @@ pub fn binary() -> &'static Path {
             .expect("cargo runs");
         assert!(built.status.success(), "the program does not build");
         let messages = String::from_utf8(built.stdout).unwrap();
-        let mut paths = messages.lines().filter_map(|line| {
+        let paths = messages.lines().filter_map(|line| {
             let message: Value = serde_json::from_str(line).ok()?;
             Some(PathBuf::from(message.get("executable")?.as_str()?))
         });
-        paths.next().expect("cargo names the executable")
-    })
+        paths.collect()
+    });
+    let mut named = all.iter().filter(|path| path.file_name().is_some_and(|n| n == name));
+    named.next().expect("cargo names the executable")
 }
 
 /// Seconds since the epoch.
@@ -92,6 +99,11 @@ impl Home {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The secret of the client `backend`.
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// The configuration.

@@ -9,12 +9,30 @@
 
 #[path = "e2e/audit.rs"]
 mod audit;
+#[path = "e2e/backchannel.rs"]
+mod backchannel;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/configuration.rs"]
 mod configuration;
+#[path = "e2e/conformance.rs"]
+mod conformance;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/embedded.rs"]
+mod embedded;
+#[path = "e2e/events.rs"]
+mod events;
+#[path = "e2e/hapi.rs"]
+mod hapi;
+#[path = "e2e/interop.rs"]
+mod interop;
+#[path = "e2e/issuers.rs"]
+mod issuers;
+#[path = "e2e/key_sets.rs"]
+mod key_sets;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]
@@ -25,6 +43,8 @@ mod main_job;
 mod oauth;
 #[path = "e2e/operators.rs"]
 mod operators;
+#[path = "e2e/others.rs"]
+mod others;
 #[path = "e2e/proxy.rs"]
 mod proxy;
 #[path = "e2e/refresh.rs"]
@@ -33,5 +53,9 @@ mod refresh;
 mod reload;
 #[path = "e2e/revocations.rs"]
 mod revocations;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/verify.rs"]
 mod verify;
+#[path = "e2e/websocket.rs"]
+mod websocket;

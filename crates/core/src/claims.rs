@@ -4,6 +4,8 @@ use alloc::{borrow::Cow, boxed::Box, string::String};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+#[cfg(feature = "jwt")]
+use crate::policy::ClaimName;
 use crate::{
     json::{self, Member},
     refusal::{Refusal, Segment},
@@ -43,21 +45,21 @@ impl Claims {
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         Ok(Self {
             json: bytes.into(),
-            ..Self::read(bytes)?
+            ..Self::read(bytes, None)?
         })
     }
 
-    /// The same of bytes that need not be copied.
+    /// The same of bytes that need not be copied, and of `unnamed` where they do not say from whom they are.
     #[cfg(feature = "jwt")]
-    pub(crate) fn take(bytes: Vec<u8>) -> Result<Self, Refusal> {
-        let read = Self::read(&bytes)?;
+    pub(crate) fn take(bytes: Vec<u8>, unnamed: Option<&Issuer>) -> Result<Self, Refusal> {
+        let read = Self::read(&bytes, unnamed)?;
         Ok(Self {
             json: bytes.into(),
             ..read
         })
     }
 
-    fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+    fn read(bytes: &[u8], unnamed: Option<&Issuer>) -> Result<Self, Refusal> {
         let [iss, exp, sub, aud, nbf, iat, jti, sid, client_id, scope] = json::object(
             bytes,
             [
@@ -75,7 +77,9 @@ impl Claims {
         )
         .map_err(|problem| Refusal::Malformed(Segment::Claims, problem))?;
         Ok(Self {
-            iss: text("iss", iss, Issuer::new)?.ok_or(absent("iss"))?,
+            iss: text("iss", iss, Issuer::new)?
+                .or_else(|| unnamed.cloned())
+                .ok_or(absent("iss"))?,
             exp: date("exp", exp.as_ref())?.ok_or(absent("exp"))?,
             sub: text("sub", sub, Subject::new)?,
             aud: Audience::read(aud)?,
@@ -167,6 +171,27 @@ impl Claims {
         &self.scope
     }
 
+    /// Further members of the set, in the order of their `names`.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn members<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Member<'_>>; N], Refusal> {
+        json::object(&self.json, names).map_err(|problem| Refusal::Malformed(Segment::Claims, problem))
+    }
+
+    /// With what its issuer writes as `member` in place of the claim `name`, which does not count beside it.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn renamed(mut self, name: ClaimName, member: &str) -> Result<Self, Refusal> {
+        let [value] = self.members([member])?;
+        match name {
+            ClaimName::Sub => self.sub = text("sub", value.map(spelled), Subject::new)?,
+            ClaimName::Sid => self.sid = text("sid", value.map(spelled), SessionId::new)?,
+            ClaimName::ClientId => self.client_id = text("client_id", value, ClientId::new)?,
+            ClaimName::Scope => self.scope = Scope::read(value)?,
+            // These have one name everywhere.
+            ClaimName::Aud | ClaimName::Nbf => {}
+        }
+        Ok(self)
+    }
+
     /// The whole set, standard claims included, read as a type of the caller's.
     ///
     /// # Errors
@@ -189,6 +214,17 @@ impl core::fmt::Debug for Claims {
 
 fn absent(name: &'static str) -> Refusal {
     Refusal::ClaimInvalid(name, "absent")
+}
+
+/// A whole number as a text: what an application calls its users by is often one. Beyond 2^53 two would be the same.
+#[cfg(feature = "jwt")]
+fn spelled(member: Member<'_>) -> Member<'_> {
+    match member {
+        Member::Number(number) if number.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&number) => {
+            Member::Text(alloc::format!("{number:.0}").into())
+        }
+        other => other,
+    }
 }
 
 fn text<T>(
@@ -298,7 +334,11 @@ impl Scope {
         match member {
             None => Ok(Self::default()),
             Some(Member::Text(text)) => Self::new(&text).map_err(|problem| Refusal::ClaimInvalid("scope", problem)),
-            Some(_) => Err(Refusal::ClaimInvalid("scope", "not a string")),
+            // As some providers write it.
+            Some(Member::Texts(words)) if words.iter().all(|word| !word.is_empty() && !word.contains(' ')) => {
+                Self::new(&words.join(" ")).map_err(|problem| Refusal::ClaimInvalid("scope", problem))
+            }
+            Some(_) => Err(Refusal::ClaimInvalid("scope", "neither a string nor an array of words")),
         }
     }
 
@@ -411,6 +451,26 @@ mod tests {
         );
         assert!(scope.covers(&Scope::default()) && scope.covers(&Scope::new("write").unwrap()));
         assert!(!scope.covers(&Scope::new("read wri").unwrap()) && !Scope::default().covers(&scope));
+    }
+
+    #[test]
+    fn scope_may_be_an_array_of_words() {
+        assert_eq!(
+            claims(r#","scope":["read","write"]"#).unwrap().scope().as_str(),
+            "read write"
+        );
+        assert_eq!(claims(r#","scope":[]"#).unwrap().scope(), &Scope::default());
+        for value in [
+            r#"["read write"]"#,
+            r#"["read",""]"#,
+            r#"["a\"b"]"#,
+            r#"["read",1]"#,
+            "1",
+            "null",
+            "{}",
+        ] {
+            assert_eq!(invalid(&format!(r#","scope":{value}"#)), "scope", "{value}");
+        }
     }
 
     #[test]

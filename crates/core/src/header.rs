@@ -16,6 +16,18 @@ pub enum TokenType {
     Access,
     /// `rt+jwt`: exchanged for a new pair, accepted nowhere else.
     Refresh,
+    /// `logout+jwt`: an identity provider says that a session of its ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
+    Logout,
+}
+
+/// A `typ` that does not say what a token is for. Which tokens may come so, each issuer is trusted with by itself; see
+/// `IssuerKeys::with_generic`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum GenericType {
+    /// `JWT` (RFC 7519 §5.1).
+    Jwt,
+    /// There is none.
+    Absent,
 }
 
 impl TokenType {
@@ -25,19 +37,23 @@ impl TokenType {
         match self {
             Self::Access => "at+jwt",
             Self::Refresh => "rt+jwt",
+            Self::Logout => "logout+jwt",
         }
     }
 
-    /// Compared as a media type: without case, `application/` implied (RFC 7515 §4.1.9).
-    fn parse(typ: &str) -> Option<Self> {
-        let prefix = "application/";
-        let bare = match typ.get(..prefix.len()) {
-            Some(start) if start.eq_ignore_ascii_case(prefix) => typ.get(prefix.len()..)?,
-            _ => typ,
-        };
-        [Self::Access, Self::Refresh]
+    fn of(bare: &str) -> Option<Self> {
+        [Self::Access, Self::Refresh, Self::Logout]
             .into_iter()
             .find(|t| bare.eq_ignore_ascii_case(t.as_str()))
+    }
+}
+
+/// `typ` without the `application/` that is implied: compared as a media type, without case (RFC 7515 §4.1.9).
+fn bare(typ: &str) -> &str {
+    let prefix = "application/";
+    match typ.split_at_checked(prefix.len()) {
+        Some((start, bare)) if start.eq_ignore_ascii_case(prefix) => bare,
+        _ => typ,
     }
 }
 
@@ -49,6 +65,7 @@ impl TokenType {
 pub struct Header {
     alg: Box<str>,
     typ: Option<TokenType>,
+    generic: Option<GenericType>,
     kid: Option<KeyId>,
 }
 
@@ -74,11 +91,16 @@ impl Header {
             Some(Member::Text(text)) => Ok(Some(Cow::into_owned(text))),
             Some(_) => Err(malformed(problem)),
         };
+        let alg = text(alg, "alg is not a string")?;
+        let typ = text(typ, "typ is not a string")?;
+        let typ = typ.as_deref().map(bare);
         Ok(Self {
-            alg: text(alg, "alg is not a string")?
-                .ok_or(malformed("alg is absent"))?
-                .into(),
-            typ: text(typ, "typ is not a string")?.and_then(|typ| TokenType::parse(&typ)),
+            alg: alg.ok_or(malformed("alg is absent"))?.into(),
+            typ: typ.and_then(TokenType::of),
+            generic: match typ {
+                None => Some(GenericType::Absent),
+                Some(typ) => typ.eq_ignore_ascii_case("JWT").then_some(GenericType::Jwt),
+            },
             kid: text(kid, "kid is not a string")?
                 .map(KeyId::new)
                 .transpose()
@@ -96,6 +118,12 @@ impl Header {
     #[must_use]
     pub fn typ(&self) -> Option<TokenType> {
         self.typ
+    }
+
+    /// Whether `typ` leaves open what the token is for.
+    #[must_use]
+    pub fn generic(&self) -> Option<GenericType> {
+        self.generic
     }
 
     /// The name of the key it was signed with.
@@ -159,7 +187,7 @@ mod tests {
             ("Application/AT+jwt", Some(TokenType::Access)),
             ("rt+jwt", Some(TokenType::Refresh)),
             ("JWT", None),
-            ("logout+jwt", None),
+            ("logout+jwt", Some(TokenType::Logout)),
             ("secevent+jwt", None),
             ("text/at+jwt", None),
             ("at+jwt ", None),
@@ -172,6 +200,27 @@ mod tests {
             );
         }
         assert_eq!(header(r#"{"alg":"HS256"}"#).unwrap().typ(), None);
+    }
+
+    #[test]
+    fn p039_what_leaves_its_use_open_is_told_from_what_is_for_another() {
+        let generic = |json: &str| header(json).unwrap().generic();
+        assert_eq!(generic(r#"{"alg":"HS256"}"#), Some(GenericType::Absent));
+        for typ in ["JWT", "jwt", "application/jwt"] {
+            let json = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
+            assert_eq!(generic(&json), Some(GenericType::Jwt), "{typ}");
+        }
+        for typ in [
+            "at+jwt",
+            "logout+jwt",
+            "secevent+jwt",
+            "id_token",
+            "JWT+x",
+            "",
+            "application/",
+        ] {
+            assert_eq!(generic(&format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#)), None, "{typ}");
+        }
     }
 
     #[test]

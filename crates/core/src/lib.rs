@@ -57,7 +57,7 @@ mod verdict;
 
 pub use claims::{Audience, Claims, Scope};
 pub use compact::Compact;
-pub use header::{Header, TokenType};
+pub use header::{GenericType, Header, TokenType};
 pub use policy::{
     ClaimName, MissingJti, Policy, PolicyBuilder, PolicyError, PolicyWarning, StoreFailure, Tier, TierRule,
 };
@@ -68,7 +68,7 @@ pub use text::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, TextError};
 pub use time::UnixTime;
 #[cfg(feature = "jwt")]
 pub use token::{
-    Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, Skipped, UnknownAlgorithm, VerifiedToken, VerifyingKey,
+    Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, Skipped, Trust, UnknownAlgorithm, VerifiedToken, VerifyingKey,
 };
 pub use trace::{Observer, Step, Trace};
 pub use verdict::{Demand, Facts, Known, decide, decide_observed};

@@ -9,6 +9,9 @@
 )]
 
 #[cfg(feature = "jwt")]
+#[path = "core/foreign.rs"]
+mod foreign;
+#[cfg(feature = "jwt")]
 #[path = "core/gaps.rs"]
 mod gaps;
 #[cfg(feature = "jwt")]

@@ -2,16 +2,16 @@
 
 use std::{
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use ostracon_core::{
-    Demand, Facts, Issuer, IssuerKeys, Keyring, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
+    Demand, Facts, Issuer, IssuerKeys, MissingJti, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
     SigningKey, Tier, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
 use ostracon_store::{Denylist, Options, PrefilterState, Receipt, Registry, StoreError};
@@ -19,9 +19,10 @@ use ostracon_store::{Denylist, Options, PrefilterState, Receipt, Registry, Store
 use crate::{
     client::Client,
     clock::Clock,
-    config::{AccessLog, AuditSettings, Config, Key, LogFormat, Tokens},
+    config::{AccessLog, AuditSettings, Config, Key, LogFormat, Tls, Tokens, signer_at},
     cookies::CookieSettings,
-    limits::{Failures, Limits},
+    issuers::{Lifetimes, Ring},
+    limits::{Failures, Limits, Streams},
     listen::Address,
     metrics::{Check, Metrics},
     problem::Problem,
@@ -38,9 +39,12 @@ pub struct App {
     pub(crate) kept: Kept,
     pub(crate) tokens: Tokens,
     pub(crate) policy: Policy,
+    /// For logout tokens, which need not name a subject.
+    pub(crate) logout_policy: Policy,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) keys: Vec<Key>,
-    pub(crate) keyring: Keyring,
+    pub(crate) tls: Tls,
+    pub(crate) keyring: Ring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
     pub(crate) limits: Limits,
@@ -67,7 +71,7 @@ pub enum OpenError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// There would be nothing to sign with.
-    #[error("keys: every one of them is retired; one must be left to sign with")]
+    #[error("keys: every one of them is retired or does not sign yet; one must be there to sign with now")]
     NoSigningKey,
     /// A member of the configuration that cannot change while the server runs.
     #[error("{0} changes at a restart only")]
@@ -75,6 +79,9 @@ pub enum OpenError {
     /// Figures cannot be kept.
     #[error("metrics: {0}")]
     Metrics(String),
+    /// There is no thread for a key set to be fetched by.
+    #[error("the key sets of other issuers cannot be fetched: {0}")]
+    Fetching(std::io::Error),
     /// A key of the configuration cannot verify.
     #[error("key {kid:?}: {problem}")]
     Key {
@@ -93,10 +100,13 @@ pub(crate) struct Kept {
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) trail: Arc<Trail>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) streams: Arc<Streams>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
     /// Told the level of the log at each reload, if anybody set it.
     pub(crate) log_level: Arc<OnceLock<LevelSwitch>>,
+    /// Whether the last configuration that was read could not be used.
+    pub(crate) stale: Arc<AtomicBool>,
     clock: Clock,
 }
 
@@ -113,6 +123,8 @@ struct Fixed {
     audit: AuditSettings,
     connections: usize,
     header_timeout: Duration,
+    /// Whether the listeners speak TLS.
+    tls: (bool, bool),
 }
 
 impl Fixed {
@@ -128,6 +140,7 @@ impl Fixed {
             audit: config.audit.clone(),
             connections: config.limits.connections,
             header_timeout: config.limits.header_timeout,
+            tls: (config.tls.public.is_some(), config.tls.admin.is_some()),
         }
     }
 
@@ -144,6 +157,7 @@ impl Fixed {
             ("audit", self.audit != other.audit),
             ("limits.connections", self.connections != other.connections),
             ("limits.header_timeout", self.header_timeout != other.header_timeout),
+            ("whether a listener speaks TLS", self.tls != other.tls),
         ]
         .into_iter()
         .find_map(|(member, differs)| differs.then_some(member))
@@ -167,11 +181,13 @@ impl App {
             denylist: Arc::new(denylist),
             trail: Arc::new(trail),
             metrics: Arc::new(Metrics::new()?),
+            streams: Arc::default(),
             latest: Arc::default(),
             log_level: Arc::default(),
+            stale: Arc::default(),
             clock,
         };
-        let app = Self::assemble(config, kept)?;
+        let app = Self::assemble(config, kept, None)?;
         app.kept.trail.note(app.beginning());
         Ok(Arc::new(app))
     }
@@ -186,12 +202,21 @@ impl App {
         if let Some(member) = self.fixed.differs(&fixed) {
             return Err(OpenError::NeedsRestart(member));
         }
-        Self::assemble(config, self.kept.clone())
+        let signer = signer_at(&self.keys, self.now()).map(|key| key.signing.kid());
+        let late = config.keys.iter().find(|key| Some(key.signing.kid()) == signer);
+        if let Some(date) = late.and_then(|key| key.retired_at).filter(|date| *date < self.now()) {
+            tracing::warn!(
+                retired_at = Config::date(date),
+                "the key that signs was to be retired by now; what it signed since is refused"
+            );
+        }
+        Self::assemble(config, self.kept.clone(), Some(&self.keyring))
     }
 
-    fn assemble(config: Config, kept: Kept) -> Result<Self, OpenError> {
+    /// `before` is what key sets are kept from.
+    fn assemble(config: Config, kept: Kept, before: Option<&Ring>) -> Result<Self, OpenError> {
         let fixed = Fixed::of(&config);
-        if !config.keys.iter().any(|key| key.signs_at(kept.clock.now())) {
+        if signer_at(&config.keys, kept.clock.now()).is_none() {
             return Err(OpenError::NoSigningKey);
         }
         let mut own = IssuerKeys::default();
@@ -210,25 +235,28 @@ impl App {
                 problem,
             })?;
         }
-        let mut keyring = Keyring::default();
-        keyring.trust(config.tokens.issuer.clone(), own);
-        let longest = longest_lifetime(&config.data_dir, config.tokens.session_ttl)?;
-        let tokens = &config.tokens;
-        let policy = Policy::builder()
-            .leeway(tokens.leeway)
-            .access_lifetime(tokens.access_ttl)
-            .refresh_lifetime(tokens.refresh_ttl)
-            .session_lifetime(tokens.session_ttl)
-            .longest_lifetime(longest)
-            .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest));
-        let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier);
+        let all_lifetimes = Lifetimes::raised(&config.data_dir, config.longest_lifetime(), kept.clock.now())?;
+        let longest = all_lifetimes.longest();
+        let missing_jti = if config.issuers.is_empty() {
+            MissingJti::Refuse
+        } else {
+            MissingJti::Digest
+        };
+        let own = (config.tokens.issuer.clone(), own);
+        let keyring = Ring::new(own, config.issuers, &all_lifetimes, before).map_err(OpenError::Fetching)?;
+        let policy = lifetimes(&config.tokens, longest).tokens_without_jti(missing_jti);
+        let logout_policy = policy.clone().required_claims([]).build()?;
+        let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier).build()?;
+        all_lifetimes.keep(&config.data_dir)?;
         Ok(Self {
             fixed,
             kept,
-            policy: policy.build()?,
+            policy,
+            logout_policy,
             trusted_proxies: config.trusted_proxies,
             tokens: config.tokens,
             keys: config.keys,
+            tls: config.tls,
             keyring,
             clients: config.clients,
             cookies: config.cookies,
@@ -238,11 +266,11 @@ impl App {
         })
     }
 
-    /// The key that signs: the first that is not retired.
+    /// The key that signs now.
     pub(crate) fn signer(&self) -> Result<&SigningKey, Problem> {
         let now = self.now();
-        let first = self.keys.iter().find(|key| key.signs_at(now)).map(|key| &key.signing);
-        first.ok_or_else(|| Problem::internal("every key of the configuration is retired"))
+        let signer = signer_at(&self.keys, now).map(|key| &key.signing);
+        signer.ok_or_else(|| Problem::internal("every key of the configuration is retired, or does not sign yet"))
     }
 
     /// Whether what is issued now would be accepted: a clock that ran ahead, and had the sweeper forget what was not yet
@@ -288,6 +316,12 @@ impl App {
         &self.kept.denylist
     }
 
+    /// Whom `token` must be for where a route does not say: what is configured for its issuer. For others than our own the
+    /// keyring has seen to that.
+    pub(crate) fn usual_audience(&self, token: &VerifiedToken) -> Option<&str> {
+        (*token.claims().iss() == self.tokens.issuer).then_some(&*self.tokens.audience)
+    }
+
     pub(crate) fn now(&self) -> UnixTime {
         self.kept.clock.now()
     }
@@ -311,7 +345,7 @@ impl App {
         typ: TokenType,
         demand: &Demand<'_>,
     ) -> Result<VerifiedToken, Denial> {
-        self.judge_verified(self.keyring.verify(token, typ)?, demand).await
+        self.judge_verified(self.verify(token, typ).await?, demand).await
     }
 
     /// The decision behind every route.
@@ -350,20 +384,20 @@ impl App {
 
     /// The same for an access or a refresh token; which of them it says itself.
     pub(crate) async fn judge_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
-        self.judge_verified(self.verify_either(token)?, &thorough()).await
+        self.judge_verified(self.verify_either(token).await?, &thorough()).await
     }
 
     /// A token that is proven to be one of either type; which of them it says itself.
-    pub(crate) fn verify_either(&self, token: &str) -> Result<VerifiedToken, Refusal> {
-        match self.keyring.verify(token, TokenType::Access) {
-            Err(Refusal::Unsupported("typ")) => self.keyring.verify(token, TokenType::Refresh),
+    pub(crate) async fn verify_either(&self, token: &str) -> Result<VerifiedToken, Denial> {
+        match self.verify(token, TokenType::Access).await {
+            Err(Denial::Refused(Refusal::Unsupported("typ"))) => self.verify(token, TokenType::Refresh).await,
             verified => verified,
         }
     }
 
     /// Whether a token may end what it belongs to, once it is `verified`. A refresh token that was exchanged for the next still names its
     /// session: whoever logs out with it, late in a race of tabs, must be out.
-    pub(crate) async fn judge_to_end(&self, verified: Result<VerifiedToken, Refusal>) -> Result<VerifiedToken, Denial> {
+    pub(crate) async fn judge_to_end(&self, verified: Result<VerifiedToken, Denial>) -> Result<VerifiedToken, Denial> {
         let token = verified?;
         let ended = match self.judge_verified(token.clone(), &thorough()).await {
             Err(Denial::Refused(Refusal::Revoked(entry))) if entry.reason() == Reason::Rotated => {
@@ -421,8 +455,8 @@ impl App {
 pub(crate) enum Denial {
     /// The token is refused.
     Refused(Refusal),
-    /// Whether it is to be refused cannot be told (I5).
-    Unknown(StoreError),
+    /// Whether it is to be refused cannot be told (I5): the store, or whoever has its keys, does not answer.
+    Unknown(Problem),
 }
 
 impl From<Refusal> for Denial {
@@ -433,7 +467,7 @@ impl From<Refusal> for Denial {
 
 impl From<StoreError> for Denial {
     fn from(error: StoreError) -> Self {
-        Self::Unknown(error)
+        Self::Unknown(error.into())
     }
 }
 
@@ -441,58 +475,28 @@ impl From<Denial> for Problem {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Refused(refusal) => refusal.into(),
-            Denial::Unknown(error) => error.into(),
+            Denial::Unknown(problem) => problem,
         }
     }
 }
 
-/// The longest lifetime that this store has ever been run with, `configured` included.
-///
-/// I1 across configurations: a cut-off is kept for as long as any token of its time can live. If the lifetime were
-/// lowered and later raised again, entries made in between would be gone before tokens from before them; so the store
-/// remembers the longest, for what it keeps and for what it accepts.
-fn longest_lifetime(data_dir: &Path, configured: Duration) -> Result<Duration, StoreError> {
-    let path = data_dir.join("longest-lifetime");
-    let failed = |source| StoreError::Io {
-        path: path.clone(),
-        source: Arc::new(source),
-    };
-    let before = match std::fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map(Duration::from_secs)
-            .map_err(|_| StoreError::Damaged {
-                path: path.clone(),
-                detail: "it is not a number of seconds".into(),
-            })?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Duration::ZERO,
-        Err(e) => return Err(failed(e)),
-    };
-    if configured > before {
-        ostracon_store::write_new(&path, format!("{}\n", configured.as_secs()).as_bytes())?;
-    }
-    Ok(configured.max(before))
+fn lifetimes(tokens: &Tokens, longest: Duration) -> PolicyBuilder {
+    Policy::builder()
+        .leeway(tokens.leeway)
+        .access_lifetime(tokens.access_ttl)
+        .refresh_lifetime(tokens.refresh_ttl)
+        .session_lifetime(tokens.session_ttl)
+        .longest_lifetime(longest)
+        .low_tier_lifetime(Policy::default().low_tier_lifetime().min(longest))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn i1_the_longest_lifetime_outlives_a_shorter_configuration() {
-        let dir = tempfile::tempdir().unwrap();
-        let run = |days: u64| {
-            longest_lifetime(dir.path(), Duration::from_hours(days * 24))
-                .unwrap()
-                .as_secs()
-                / 86_400
-        };
-        assert_eq!([run(30), run(7), run(30), run(31), run(1)], [30, 30, 30, 31, 31]);
-        std::fs::write(dir.path().join("longest-lifetime"), "soon").unwrap();
-        assert!(matches!(
-            longest_lifetime(dir.path(), Duration::ZERO),
-            Err(StoreError::Damaged { .. })
-        ));
+impl Config {
+    /// When the last token that was issued at `date` has ended, whatever lifetimes there ever were.
+    pub(crate) fn outlived(&self, date: UnixTime) -> UnixTime {
+        // A store that cannot be read yet has none of an earlier time to tell of.
+        let all = Lifetimes::raised(&self.data_dir, self.longest_lifetime(), date).unwrap_or_default();
+        let longest = self.longest_lifetime().max(all.longest());
+        let policy = lifetimes(&self.tokens, longest).build().unwrap_or_default();
+        policy.forgettable(date.saturating_add(longest))
     }
 }

@@ -11,7 +11,7 @@ impl App {
             let named = app
                 .keys
                 .iter()
-                .map(|key| (key.signing.kid().to_string(), key.retired_at));
+                .map(|key| (key.signing.kid().to_string(), (key.signs_from, key.retired_at)));
             named.collect()
         };
         let clients = |app: &Self| -> Vec<_> {

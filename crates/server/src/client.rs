@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use axum::http::{HeaderMap, Request, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::{limits::Failures, listen::Peer, problem::Problem};
@@ -72,6 +73,15 @@ impl Client {
     pub fn id(&self) -> &str {
         &self.id
     }
+
+    /// Whether `clients` still has it, with the secret that it had, and with `role`.
+    pub(crate) fn is_still_in(&self, clients: &[Self], role: Role) -> bool {
+        let same = |client: &&Self| client.id == self.id && client.secret_sha256 == self.secret_sha256;
+        clients
+            .iter()
+            .find(same)
+            .is_some_and(|client| client.roles.contains(&role))
+    }
 }
 
 /// What a caller says of itself, and where it calls from.
@@ -86,7 +96,7 @@ impl Caller {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self {
             headers: request.headers().clone(),
-            address: request.extensions().get::<Peer>().and_then(|Peer(address)| *address),
+            address: Peer::address(request.extensions()),
         }
     }
 
@@ -132,11 +142,17 @@ impl Caller {
         let Some((id, secret)) = self.basic() else {
             return (None, false);
         };
-        let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+        // OAuth has both form-encoded before they are Basic (RFC 6749 §2.3.1), everybody else has not: a name is the same
+        // either way, and a secret may have been meant in either.
+        let (id, decoded) = (form_decoded(&id), form_decoded(&secret));
         let client = clients.iter().find(|client| *client.id == *id);
-        // An unknown client costs the same comparison as a wrong secret.
+        // An unknown client costs the same comparisons as a wrong secret.
         let expected = client.map_or(&[0; 32], |client| &client.secret_sha256);
-        let equal = verify_slices_are_equal(hash.as_ref(), expected).is_ok();
+        let equals = |secret: &str| {
+            let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+            verify_slices_are_equal(hash.as_ref(), expected).is_ok()
+        };
+        let equal = equals(&secret) | equals(&decoded);
         (client, equal)
     }
 
@@ -154,6 +170,12 @@ impl Caller {
         let (id, secret) = decoded.split_once(':')?;
         Some((id.to_owned(), secret.to_owned()))
     }
+}
+
+/// `text` with its form encoding undone; what is not properly encoded stands for itself.
+fn form_decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 /// A fresh secret, 256 random bits in base64url, and its SHA-256 in hexadecimal.
@@ -213,6 +235,9 @@ mod tests {
         let good = basic(&format!("web:{secret}"));
         assert_eq!(status(&[&good], Role::Issue), 200);
         assert_eq!(status(&[&good.replace("Basic ", "bAsIc  ")], Role::Issue), 200);
+        // RFC 6749 §2.3.1: libraries that encode more than they need to are understood.
+        let encoded = secret.replace('-', "%2D").replace('_', "%5f").replacen('A', "%41", 1);
+        assert_eq!(status(&[&basic(&format!("w%65b:{encoded}"))], Role::Issue), 200);
         assert_eq!(status(&[&good], Role::Revoke), 403);
         for bad in [
             basic(&format!("Web:{secret}")),
@@ -220,6 +245,11 @@ mod tests {
             basic("web:"),
             basic(&format!("nobody:{secret}")),
             basic(&format!("web:{hash}")),
+            // A90.
+            basic(&format!("web:{secret}%")),
+            basic(&format!("web:{secret}+")),
+            basic(&format!("web:%ff{secret}")),
+            basic(&format!("%77%65%62%00:{secret}")),
             basic("web"),
             "Basic ====".into(),
             "Basic".into(),
@@ -229,7 +259,7 @@ mod tests {
         }
         assert_eq!(status(&[], Role::Issue), 401);
         assert_eq!(status(&[&good, &good], Role::Issue), 401);
-        // One wrong secret for a known client above, and nine here: then it is enough, but not for who has the secret.
+        // Failures for a known client above, and nine here: then it is enough, but not for who has the secret.
         let wrong = basic("web:guess");
         let statuses: Vec<_> = (0..9).map(|_| status(&[&wrong], Role::Issue)).collect();
         assert!(

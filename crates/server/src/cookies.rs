@@ -5,6 +5,8 @@ use core::{fmt, time::Duration};
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
+use crate::problem::Problem;
+
 /// When a browser sends a cookie along with what another site makes it ask for.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +117,17 @@ impl CookieName {
     pub fn as_str(&self) -> &str {
         &self.name
     }
+}
+
+/// Adds `values` as fields of their own; folded into one they would be read as one (RFC 6265bis §3).
+pub(crate) fn append<T: AsRef<str>>(headers: &mut HeaderMap, values: &[T]) -> Result<(), Problem> {
+    for value in values {
+        headers.append(
+            header::SET_COOKIE,
+            HeaderValue::try_from(value.as_ref()).map_err(Problem::internal)?,
+        );
+    }
+    Ok(())
 }
 
 /// Two cookies of one name: which of them is the user's is anyone's guess (P104).

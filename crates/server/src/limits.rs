@@ -1,8 +1,12 @@
-//! What one caller may take: connections, time, and guesses.
+//! What one caller may take: connections, time, guesses, and streams.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -21,8 +25,46 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a request may take from its head to its answer.
     pub request_timeout: Duration,
+    /// Event streams at once; of the connections of a listener they never take more than half.
+    pub event_streams: usize,
+    /// How often a stream on which nothing happens says that it lives. Who takes nothing for twice as long is let go.
+    pub event_heartbeat: Duration,
     /// Failed client logins a minute, for each client and for each address, before they are answered 429.
     pub failures_per_minute: NonZeroU32,
+}
+
+/// The event streams that are open, and how many were let go of because their readers were too slow.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    open: AtomicUsize,
+    slow: AtomicU64,
+}
+
+/// A place among [`Streams`], given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Streams>);
+
+impl Streams {
+    /// A place, if `limits` have one left.
+    pub(crate) fn enter(self: &Arc<Self>, limits: &Limits) -> Option<Place> {
+        let most = limits.event_streams.min((limits.connections / 2).max(1));
+        let entered = |open: usize| (open < most).then(|| open.saturating_add(1));
+        self.open.try_update(SeqCst, SeqCst, entered).ok()?;
+        Some(Place(Arc::clone(self)))
+    }
+}
+
+impl Place {
+    /// Counts a slow reader; answers how many there were.
+    pub(crate) fn count_slow(&self) -> u64 {
+        self.0.slow.fetch_add(1, SeqCst).saturating_add(1)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
+    }
 }
 
 /// Failed logins, counted by who was named and by where they came from.
@@ -104,6 +146,27 @@ mod tests {
             "two a minute by address"
         );
         assert_eq!(failures.note(None, Some("other")), None);
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let limits = |event_streams, connections| Limits {
+            connections,
+            header_timeout: Duration::ZERO,
+            request_timeout: Duration::ZERO,
+            event_streams,
+            event_heartbeat: Duration::ZERO,
+            failures_per_minute: NonZeroU32::MIN,
+        };
+        let streams = Arc::new(Streams::default());
+        let places: Vec<_> = (0..3).filter_map(|_| streams.enter(&limits(2, 100))).collect();
+        assert_eq!(places.len(), 2);
+        assert!(
+            streams.enter(&limits(100, 4)).is_none(),
+            "half of the connections stay free"
+        );
+        drop(places);
+        assert!(streams.enter(&limits(1, 1)).is_some());
     }
 
     #[test]

@@ -6,11 +6,14 @@ use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
+use axum::{extract::ConnectInfo, http::Extensions};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
+    sync::Notify,
 };
 
 /// What a listener is told to listen on.
@@ -58,6 +61,33 @@ impl fmt::Display for Address {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) Option<IpAddr>);
 
+impl Peer {
+    /// The address that a request came from: as our own listener says, or, inside another program, as axum's does.
+    pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
+        match extensions.get() {
+            Some(Self(address)) => *address,
+            None => extensions
+                .get()
+                .map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip()),
+        }
+    }
+}
+
+/// Ends a connection whose peer takes nothing, so that nothing can be told over it any more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cutter(Arc<Notify>);
+
+impl Cutter {
+    pub(crate) fn cut(&self) {
+        self.0.notify_one();
+    }
+
+    /// Ready once the connection is to be cut.
+    pub(crate) async fn is_cut(&self) {
+        self.0.notified().await;
+    }
+}
+
 /// A socket that listens. A Unix socket's file goes with it.
 #[derive(Debug)]
 pub struct Listener(Kind);
@@ -90,14 +120,15 @@ impl Listener {
         }))
     }
 
-    /// Where it is reached: a URL, or `unix:` and a path.
+    /// Where it is reached: a URL, of `https` where it speaks `tls`, or `unix:` and a path.
     ///
     /// # Errors
     ///
     /// When the system does not say which port it chose.
-    pub fn url(&self) -> io::Result<String> {
+    pub fn url(&self, tls: bool) -> io::Result<String> {
+        let scheme = if tls { "https" } else { "http" };
         Ok(match &self.0 {
-            Kind::Tcp(listener) => format!("http://{}", listener.local_addr()?),
+            Kind::Tcp(listener) => format!("{scheme}://{}", listener.local_addr()?),
             Kind::Unix(_, path) => format!("unix:{}", path.display()),
         })
     }
@@ -157,6 +188,17 @@ mod tests {
         for bad in ["", "localhost:80", "127.0.0.1", "unix:", ":80"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_who_the_listener_says() {
+        let ours: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut extensions = Extensions::new();
+        assert_eq!(Peer::address(&extensions), None);
+        extensions.insert(ConnectInfo(SocketAddr::from((ours, 1))));
+        assert_eq!(Peer::address(&extensions), Some(ours));
+        extensions.insert(Peer(None));
+        assert_eq!(Peer::address(&extensions), None);
     }
 
     #[tokio::test]

@@ -1,21 +1,39 @@
 //! Logging a subject in.
 
 use ostracon_core::{Claims, ClientId, Note, Revocation, Scope, SessionId, Subject, Targets, UnixTime};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
     app::App,
     problem::Problem,
     random,
-    session::{Grant, Pair, Turn},
+    session::{Grant, Pair, RESERVED, Turn},
 };
 
-/// Who logs in, and for what.
-#[derive(Debug)]
-pub(crate) struct Login {
+/// Who logs in, and for what. That it is them has been found out before.
+///
+/// ```
+/// use ostracon_server::{Login, Note, Scope, Subject};
+/// use serde::Serialize;
+///
+/// #[derive(Serialize)]
+/// struct Mine {
+///     role: &'static str,
+/// }
+///
+/// let login = Login::new(Subject::new("user-42")?)
+///     .scope(Scope::new("read write")?)
+///     .device(Note::new("Firefox on Linux")?)
+///     .claims(Mine { role: "editor" })?;
+/// # drop(login);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Login {
     pub(crate) sub: Subject,
     pub(crate) aud: Vec<String>,
-    pub(crate) client_id: ClientId,
+    pub(crate) client_id: Option<ClientId>,
     pub(crate) scope: Scope,
     /// What the user would know the session by.
     pub(crate) device: Option<Note>,
@@ -23,38 +41,156 @@ pub(crate) struct Login {
     pub(crate) claims: Map<String, Value>,
 }
 
+impl Login {
+    /// A login of `sub` to the configured audience, with an empty scope.
+    #[must_use]
+    pub fn new(sub: Subject) -> Self {
+        Self {
+            sub,
+            aud: Vec::new(),
+            client_id: None,
+            scope: Scope::default(),
+            device: None,
+            claims: Map::new(),
+        }
+    }
+
+    /// For `audience`; said again, for that one, too.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.aud.push(audience.into());
+        self
+    }
+
+    /// Allowing `scope`.
+    #[must_use]
+    pub fn scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// At the hands of `client_id`; where it is not said, the configured audience is its own client.
+    #[must_use]
+    pub fn client(self, client_id: ClientId) -> Self {
+        Self {
+            client_id: Some(client_id),
+            ..self
+        }
+    }
+
+    /// On `device`, as its user would call it in a list of sessions.
+    #[must_use]
+    pub fn device(self, device: Note) -> Self {
+        Self {
+            device: Some(device),
+            ..self
+        }
+    }
+
+    /// With the members of `claims` in its access tokens, to be read by
+    /// [`Authenticated::extra`](crate::Authenticated::extra).
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] when it is written as anything but an object.
+    pub fn claims(self, claims: impl Serialize) -> Result<Self, Problem> {
+        match serde_json::to_value(claims) {
+            Ok(Value::Object(claims)) => Ok(Self { claims, ..self }),
+            _ => Err(Problem::member_invalid("claims", "an object is needed")),
+        }
+    }
+}
+
+// I8: what an application puts into its tokens may be a secret of its own.
+impl core::fmt::Debug for Login {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Login")
+            .field("sub", &self.sub)
+            .field("aud", &self.aud)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// One with names of its own, that owes nothing to another.
+    pub(crate) fn first(grant: &'a Grant, iat: UnixTime) -> Result<Self, Problem> {
+        let new_id = || random::id().map_err(Problem::internal);
+        Ok(Self {
+            access_jti: new_id()?,
+            refresh_jti: new_id()?,
+            iat,
+            scope: &grant.scope,
+        })
+    }
+}
+
 impl App {
     /// Begins a session for `login` and signs its first pair.
     ///
     /// # Errors
     ///
-    /// [`Problem`] as for [`App::pair`]; `revoked_ahead` when a cut-off in the future would deny it from the start; as for
+    /// [`Problem`] `member_invalid` for a login that cannot be, else as for [`App::sign_pair`]; `revoked_ahead` when a cut-off in the future would deny it from the start; as for
     /// the denylist when that cannot be asked.
     pub(crate) async fn log_in(&self, login: Login) -> Result<Pair, Problem> {
-        let iat = self.past_cutoffs(&login.sub, &login.client_id).await?;
-        let new_id = || random::id().map_err(Problem::internal);
-        let grant = Grant {
-            sub: login.sub,
-            aud: login.aud,
-            client_id: login.client_id,
-            scope: login.scope,
-            sid: SessionId::new(new_id()?).map_err(Problem::internal)?,
-            device: login.device,
-            auth_time: iat,
-            ends: iat.saturating_add(self.tokens.session_ttl),
-            claims: login.claims,
-        };
-        let turn = Turn {
-            access_jti: new_id()?,
-            refresh_jti: new_id()?,
-            iat,
-            scope: &grant.scope,
-        };
-        let pair = self.pair(&grant, &turn)?;
+        let mut grant = self.grant(login)?;
+        let iat = self.past_cutoffs(&grant.sub, &grant.client_id).await?;
+        self.begin(&mut grant, iat);
+        let pair = self.sign_pair(&grant, &Turn::first(&grant, iat)?)?;
         // The backend asks, not who will refresh.
         self.list(&grant, iat, None);
         tracing::debug!(sid = %grant.sid, "a session begins");
         Ok(pair)
+    }
+
+    /// What `login` is granted in a session that is yet to begin.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] `member_invalid` for a login that cannot be.
+    pub(crate) fn grant(&self, login: Login) -> Result<Grant, Problem> {
+        let aud = self.audiences(login.aud)?;
+        if let Some(name) = RESERVED.into_iter().find(|name| login.claims.contains_key(*name)) {
+            return Err(Problem::member_invalid(
+                &format!("claims.{name}"),
+                "is not the application's to set",
+            ));
+        }
+        let client_id = match login.client_id {
+            Some(client_id) => client_id,
+            None => ClientId::new(&*self.tokens.audience).map_err(Problem::internal)?,
+        };
+        let now = self.now();
+        Ok(Grant {
+            sub: login.sub,
+            aud,
+            client_id,
+            scope: login.scope,
+            sid: SessionId::new(random::id().map_err(Problem::internal)?).map_err(Problem::internal)?,
+            device: login.device,
+            auth_time: now,
+            ends: now.saturating_add(self.tokens.session_ttl),
+            claims: login.claims,
+        })
+    }
+
+    /// Has the session of `grant` begin at `iat`.
+    pub(crate) fn begin(&self, grant: &mut Grant, iat: UnixTime) {
+        grant.auth_time = iat;
+        grant.ends = iat.saturating_add(self.tokens.session_ttl);
+    }
+
+    fn audiences(&self, aud: Vec<String>) -> Result<Vec<String>, Problem> {
+        if aud.is_empty() {
+            return Ok(vec![self.tokens.audience.to_string()]);
+        }
+        let fits = |a: &String| !a.is_empty() && a.len() <= 255 && !a.chars().any(char::is_control);
+        if aud.len() > 16 || !aud.iter().all(fits) {
+            return Err(Problem::member_invalid(
+                "aud",
+                "1 to 16 names of 1 to 255 bytes without control characters",
+            ));
+        }
+        Ok(aud)
     }
 
     /// The time at which tokens of `sub` and `client_id` may be issued so that nothing revoked earlier denies it: now, or where a cut-off lies in

@@ -182,7 +182,7 @@ impl Check {
 }
 
 /// A connection that is open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Connected(Option<prometheus::IntGauge>);
 
 impl Drop for Connected {

@@ -13,9 +13,23 @@ use serde::Serialize;
 
 use crate::{answer, client::Role};
 
-/// A failure as the caller is told of it.
+/// A failure as the caller is told of it: a status, a word that programs match on, a sentence for people. As an answer it is
+/// `application/problem+json` (RFC 9457) with the challenge that belongs to it (RFC 6750 §3), and nobody keeps it.
+///
+/// ```
+/// use axum::{http::StatusCode, response::IntoResponse};
+/// use ostracon_server::Problem;
+///
+/// // What a handler does that has an answer of its own for those who are logged out.
+/// fn answer(problem: Problem) -> axum::response::Response {
+///     match problem.code() {
+///         "token_missing" | "token_expired" => StatusCode::NOT_FOUND.into_response(),
+///         _ => problem.into_response(),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -47,8 +61,8 @@ impl Problem {
     }
 
     /// Its HTTP status.
-    #[cfg(test)]
-    pub(crate) fn status(&self) -> StatusCode {
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
@@ -58,6 +72,12 @@ impl Problem {
             client: id.map(Into::into),
             ..self
         }
+    }
+
+    /// The word that programs match on, such as `token_revoked`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// The same under another status.
@@ -119,6 +139,15 @@ impl Problem {
                 "too_many_failures",
                 "too many failed logins; hold off",
             )
+        }
+    }
+
+    /// As many event streams are open as may be.
+    pub(crate) fn streams_exhausted() -> Self {
+        let detail = "as many event streams are open as limits.event_streams allows";
+        Self {
+            retry_after: Some(10),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "streams_exhausted", detail)
         }
     }
 
@@ -237,6 +266,16 @@ impl Problem {
         }
     }
 
+    /// The keys of the token's issuer could not be fetched. No 401, on which a client would drop a session that may be
+    /// good.
+    pub(crate) fn keys_unavailable() -> Self {
+        let detail = "the keys of the token's issuer cannot be had at the moment; nothing was decided";
+        Self {
+            retry_after: Some(5),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", detail)
+        }
+    }
+
     /// Something that cannot happen did.
     pub(crate) fn internal(cause: impl core::fmt::Display) -> Self {
         tracing::error!(%cause, "a request could not be answered");
@@ -247,6 +286,14 @@ impl Problem {
         )
     }
 }
+
+impl core::fmt::Display for Problem {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl core::error::Error for Problem {}
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
@@ -292,6 +339,7 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge.and_then(|c| HeaderValue::try_from(c).ok()) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }

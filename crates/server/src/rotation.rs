@@ -31,6 +31,8 @@ pub(crate) enum NotRefreshed {
     Revoked,
     /// It was exchanged before, too long ago for a retry. Its session has been ended.
     Reused,
+    /// It was exchanged for the next one, which is what is asked for.
+    Superseded,
     /// More is asked for than was granted (RFC 6749 §6).
     ScopeWider,
     /// It belongs to another client.
@@ -64,6 +66,10 @@ impl From<NotRefreshed> for Problem {
             NotRefreshed::Reused => {
                 Self::refresh_refused("refresh_reused", "refresh token was used before; its session is ended")
             }
+            NotRefreshed::Superseded => Self::refresh_refused(
+                "refresh_superseded",
+                "refresh token was exchanged for the next; send that one",
+            ),
             NotRefreshed::ScopeWider => Refusal::ScopeInsufficient.into(),
             NotRefreshed::OtherClient => Self::client_mismatch("refresh token is another client's"),
             NotRefreshed::Failed(problem) => problem,
@@ -123,7 +129,7 @@ impl App {
         // Signed before the parent is spent: a pair that cannot be had must not cost it.
         let rotated = self.rotation(&parent, jti, now);
         let iat = rotated.effective_at();
-        let pair = self.pair(&grant, &turn(iat)).map_err(NotRefreshed::Failed)?;
+        let pair = self.sign_pair(&grant, &turn(iat)).map_err(NotRefreshed::Failed)?;
         let commit = self.kept.denylist.submit_if_absent(rotated)?;
         let receipt = commit.await?.into_iter().next().ok_or(StoreError::Closed)?;
         if !receipt.changed {
@@ -140,7 +146,7 @@ impl App {
         if standing == iat {
             return Ok(pair);
         }
-        self.pair(&grant, &turn(standing)).map_err(NotRefreshed::Failed)
+        self.sign_pair(&grant, &turn(standing)).map_err(NotRefreshed::Failed)
     }
 
     /// The pair that a refresh token is exchanged for, whether it was yet or not: to end them with it.

@@ -2,28 +2,27 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::{Router, http::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
 use ostracon_core::UnixTime;
+use ostracon_store::StoreError;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
-use tower::ServiceExt;
 
-use crate::{app::App, listen::Listener, routes, serving::Serving};
+use crate::{
+    config::{Identity, Tls},
+    connection::{self, Service},
+    listen::Listener,
+    routes,
+    serving::{Serving, Watching},
+};
 
 /// How long requests that are being answered are waited for once the server is told to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The largest head of a request, in bytes: room for a token in `Authorization`, one in a cookie, and what else a
-/// browser sends along.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The identity of one of the listeners.
+type Side = fn(&Tls) -> &Option<Identity>;
 
 /// Answers on both listeners until `shutdown` is ready; then finishes what is being answered, and closes the denylist.
 ///
@@ -36,19 +35,29 @@ pub async fn run(
     admin: Listener,
     sweep_every: Duration,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), StoreError> {
     let (ending, ended) = watch::channel(());
     let mut servers = JoinSet::new();
-    for (name, listener, router) in [
-        ("public", public, routes::public(serving.clone())),
-        ("admin", admin, routes::admin(serving.clone())),
-    ] {
-        servers.spawn(serve(name, listener, router, serving.app(), ended.clone()));
+    let sides: [(_, _, _, Side); 2] = [
+        ("public", public, routes::public(serving.clone()), |tls| &tls.public),
+        ("admin", admin, routes::admin(serving.clone()), |tls| &tls.admin),
+    ];
+    for (name, listener, router, side) in sides {
+        let app = serving.clone();
+        let service = Service {
+            name,
+            metrics: Arc::clone(&serving.app().kept.metrics),
+            router,
+            limits: serving.app().limits.clone(),
+            identity: move || side(&app.app().tls).as_ref().map(Identity::acceptor),
+        };
+        servers.spawn(connection::serve(listener, service, ended.clone()));
     }
-    let sweeper = tokio::spawn(sweep(serving.clone(), sweep_every));
-    let recorder = tokio::spawn(record_refusals(serving.clone()));
+    let sweeper = tokio::spawn(sweep(serving.downgrade(), sweep_every));
+    let recorder = tokio::spawn(record_refusals(serving.downgrade()));
 
     shutdown.await;
+    serving.end();
     tracing::info!("ending; requests that are being answered are finished");
     drop(ended);
     // A receiver that sees the sender go is told to end.
@@ -58,59 +67,7 @@ pub async fn run(
     }
     sweeper.abort();
     recorder.abort();
-    let app = serving.app();
-    tokio::task::spawn_blocking(move || {
-        let closed = app.denylist().close();
-        app.kept.trail.close();
-        closed
-    })
-    .await??;
-    Ok(())
-}
-
-async fn serve(name: &'static str, listener: Listener, router: Router, app: Arc<App>, mut ended: watch::Receiver<()>) {
-    let (limits, metrics) = (app.limits.clone(), Arc::clone(&app.kept.metrics));
-    drop(app);
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(MAX_HEAD_BYTES);
-    let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(limits.connections));
-    loop {
-        let accepted = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            accepted = accepted => accepted,
-            _ = ended.changed() => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: those that are open will be closed again.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let router = router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            router.clone().oneshot(request)
-        });
-        let open = metrics.connected(name);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
-            drop((permit, open));
-        });
-    }
-    drop(listener);
-    graceful.shutdown().await;
+    serving.close().await
 }
 
 /// How far wall clock and monotonic clock may drift apart before the wall clock is taken to have jumped.
@@ -146,22 +103,26 @@ impl Watch {
     }
 }
 
-/// Has what was counted of refused calls recorded, also when no more come.
-async fn record_refusals(serving: Serving) {
+/// Has what was counted of refused calls recorded, also when no more come, for as long as anybody else holds the application.
+pub(crate) async fn record_refusals(serving: Watching) {
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
         minutes.tick().await;
-        serving.app().kept.trail.flush();
+        let Some(app) = serving.app() else { return };
+        app.kept.trail.flush();
     }
 }
 
-async fn sweep(serving: Serving, every: Duration) {
+/// Sweeps for as long as anybody else holds the application.
+pub(crate) async fn sweep(serving: Watching, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watch = Watch::set(serving.app().now());
+    let Some(app) = serving.app() else { return };
+    let mut watch = Watch::set(app.now());
+    drop(app);
     loop {
         ticks.tick().await;
-        let app = serving.app();
+        let Some(app) = serving.app() else { return };
         app.failures.sweep();
         let now = app.now();
         if !watch.is_settled(now) {
@@ -172,6 +133,7 @@ async fn sweep(serving: Serving, every: Duration) {
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {
             Ok(Ok(swept)) if swept.entries > 0 => tracing::info!(entries = swept.entries, "swept what has expired"),
             Ok(Ok(_)) => {}
+            Ok(Err(StoreError::Closed)) => return,
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep; no answer depends on it"),
             Err(error) => tracing::error!(%error, "the sweep panicked"),
         }

@@ -75,6 +75,17 @@ pub(crate) struct Sender {
     pub(crate) agent: Option<u32>,
 }
 
+/// At whose word something is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Actor<'a> {
+    /// A client, by a request.
+    Client(&'a str, &'a Sender),
+    /// Whoever presents a token that ends by it.
+    Bearer(&'a Sender),
+    /// The program that this is a library of.
+    Program,
+}
+
 impl Sender {
     pub(crate) fn of(trusted: &[IpAddr], headers: &HeaderMap, extensions: &Extensions) -> Self {
         let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);

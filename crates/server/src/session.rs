@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderValue, header};
+use axum::{
+    http::{HeaderValue, header},
+    response::{IntoResponseParts, ResponseParts},
+};
 use ostracon_core::{
     Claims, ClientId, Compact, Note, Refusal, Scope, SessionId, SigningKey, Subject, TokenType, UnixTime, VerifiedToken,
 };
@@ -10,7 +13,7 @@ use ostracon_store::{Seen, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{app::App, problem::Problem};
+use crate::{app::App, cookies, problem::Problem};
 
 /// What a login has granted: it does not change however often its tokens are refreshed (P45, P61, P94).
 #[derive(Debug)]
@@ -90,9 +93,23 @@ pub(crate) struct Turn<'a> {
     pub(crate) scope: &'a Scope,
 }
 
-/// A pair of tokens, as it is answered.
-#[derive(Serialize)]
-pub(crate) struct Pair {
+/// What a login is answered with: an access token, a refresh token, and the cookies that hold them.
+///
+/// Beside a response it sets the cookies; as JSON it is the body of the answer to `POST /v1/sessions`. `Debug` shows
+/// neither token (I8).
+///
+/// ```
+/// use axum::response::{IntoResponse, Redirect};
+/// use ostracon_server::{Login, Problem, Serving, Subject};
+///
+/// // What a login form is answered with, once name and password are found to be right.
+/// async fn welcome(ostracon: Serving, user: Subject) -> Result<impl IntoResponse, Problem> {
+///     let pair = ostracon.log_in(Login::new(user)).await?;
+///     Ok((pair, Redirect::to("/")))
+/// }
+/// ```
+#[derive(Clone, Serialize)]
+pub struct Pair {
     access_token: String,
     refresh_token: String,
     token_type: &'static str,
@@ -100,7 +117,7 @@ pub(crate) struct Pair {
     refresh_expires_in: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
-    sid: String,
+    sid: SessionId,
     jti: String,
     /// `Set-Cookie` values for whoever talks to the browser.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,14 +130,55 @@ impl Pair {
         Self { cookies: None, ..self }
     }
 
-    /// The `Set-Cookie` values.
-    pub(crate) fn cookies(&self) -> &[String] {
+    /// The access token.
+    #[must_use]
+    pub fn access_token(&self) -> &str {
+        &self.access_token
+    }
+
+    /// The refresh token.
+    #[must_use]
+    pub fn refresh_token(&self) -> &str {
+        &self.refresh_token
+    }
+
+    /// The session that both belong to.
+    #[must_use]
+    pub fn session(&self) -> &SessionId {
+        &self.sid
+    }
+
+    /// Ready `Set-Cookie` values.
+    #[must_use]
+    pub fn cookies(&self) -> &[String] {
         self.cookies.as_ref().map_or(&[], |cookies| cookies)
     }
 
     /// Tokens are stored by nobody on the way (RFC 6749 §5.1); `Cache-Control` stands on every answer.
     pub(crate) fn headers() -> [(header::HeaderName, HeaderValue); 1] {
         [(header::PRAGMA, HeaderValue::from_static("no-cache"))]
+    }
+}
+
+impl core::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Pair")
+            .field("sid", &self.sid)
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IntoResponseParts for Pair {
+    type Error = Problem;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Problem> {
+        cookies::append(parts.headers_mut(), self.cookies())?;
+        // What sets a credential is kept by no cache on the way.
+        parts
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(parts)
     }
 }
 
@@ -159,12 +217,22 @@ enum Audience<'a> {
 }
 
 impl App {
-    /// Signs the pair of `grant` that `turn` describes. The same turn gives the same claims, whenever it is asked for.
-    ///
-    /// # Errors
-    ///
-    /// [`Problem`] `member_invalid` when the tokens would be larger than is accepted anywhere.
-    pub(crate) fn pair(&self, grant: &Grant, turn: &Turn<'_>) -> Result<Pair, Problem> {
+    /// Lists the session of `grant`, whose tokens were issued at `iat`, to whom was `seen`.
+    pub(crate) fn list(&self, grant: &Grant, iat: UnixTime, seen: Option<Seen>) {
+        self.kept.registry.note(Session {
+            sub: grant.sub.clone(),
+            sid: grant.sid.clone(),
+            client_id: grant.client_id.clone(),
+            device: grant.device.clone(),
+            created: grant.auth_time,
+            refreshed: iat,
+            expires: iat.saturating_add(self.tokens.refresh_ttl).min(grant.ends),
+            seen,
+        });
+    }
+
+    /// Signs the pair, and lists nothing: for one that may come to nothing.
+    pub(crate) fn sign_pair(&self, grant: &Grant, turn: &Turn<'_>) -> Result<Pair, Problem> {
         let now = self.now();
         let ends = |ttl: Duration| turn.iat.saturating_add(ttl).min(grant.ends);
         let (access_ends, refresh_ends) = (ends(self.tokens.access_ttl), ends(self.tokens.refresh_ttl));
@@ -215,26 +283,12 @@ impl App {
             expires_in: expires_in.as_secs(),
             refresh_expires_in: refresh_expires_in.as_secs(),
             scope: turn.scope.as_str().to_owned(),
-            sid: grant.sid.to_string(),
+            sid: grant.sid.clone(),
             jti: turn.access_jti.clone(),
             access_token,
             refresh_token,
             cookies,
         })
-    }
-
-    /// Notes in the list of sessions that a pair of `grant` was issued at `iat`, to whom was `seen`.
-    pub(crate) fn list(&self, grant: &Grant, iat: UnixTime, seen: Option<Seen>) {
-        self.kept.registry.note(Session {
-            sub: grant.sub.clone(),
-            sid: grant.sid.clone(),
-            client_id: grant.client_id.clone(),
-            device: grant.device.clone(),
-            created: grant.auth_time,
-            refreshed: iat,
-            expires: iat.saturating_add(self.tokens.refresh_ttl).min(grant.ends),
-            seen,
-        });
     }
 }
 

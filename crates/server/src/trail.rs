@@ -20,7 +20,7 @@ use crate::{
     config::AuditSettings,
     problem::Problem,
     refusals::{Refusal, Refusals},
-    sender::Sender,
+    sender::{Actor, Sender},
 };
 
 /// One record, as it is put together.
@@ -52,6 +52,15 @@ impl Entry {
     pub(crate) fn from(self, sender: &Sender) -> Self {
         self.with("address", sender.address.map(|address| address.to_string()))
             .with("request", sender.request.as_ref().map(|id| id.as_str().to_owned()))
+    }
+
+    /// Done at the word of `actor`.
+    pub(crate) fn done_by(self, actor: Actor<'_>) -> Self {
+        match actor {
+            Actor::Client(id, sender) => self.by(id).from(sender),
+            Actor::Bearer(sender) => self.from(sender),
+            Actor::Program => self.with("by", "program"),
+        }
     }
 
     /// Done to `target`.

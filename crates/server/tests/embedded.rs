@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "embedded/guard.rs"]
+mod guard;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

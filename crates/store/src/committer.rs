@@ -45,10 +45,20 @@ pub(crate) enum Ask {
     Revoke(Revocation),
     /// The target is denied by this if nothing stands, expired or not; what stands stays as it is.
     RevokeIfAbsent(Revocation),
+    /// The same as `Revoke`, unless a token is denied already, which then is all that is answered.
+    RevokeUnlessDenied(Revocation, Bearer),
     /// The target is denied no longer.
     Lift(Target),
     /// What is retained up to this time is about to be dropped.
     Forget(UnixTime),
+}
+
+/// A token on whose strength something is asked for.
+#[derive(Debug)]
+pub(crate) struct Bearer {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) iat: Option<UnixTime>,
+    pub(crate) now: UnixTime,
 }
 
 /// What becomes durable together, or not at all.
@@ -190,6 +200,12 @@ impl<'a> Group<'a> {
         let mut written = Vec::new();
         let mut receipts = Vec::with_capacity(asks.len());
         for ask in asks {
+            if let Ask::RevokeUnlessDenied(_, bearer) = &ask
+                && let Some(denied) = self.denied(&changes, bearer)?
+            {
+                receipts.push(denied);
+                continue;
+            }
             match ask {
                 Ask::Forget(until) => {
                     self.forget = self.forget.max(until);
@@ -207,7 +223,7 @@ impl<'a> Group<'a> {
                         written.push(Record::Lift(target));
                     }
                 }
-                Ask::Revoke(ref asked) | Ask::RevokeIfAbsent(ref asked) => {
+                Ask::Revoke(ref asked) | Ask::RevokeIfAbsent(ref asked) | Ask::RevokeUnlessDenied(ref asked, _) => {
                     let id = self.shared.key.digest(asked.target().as_ref());
                     let (revocation, stricter) = match (self.standing(&changes, &id)?, &ask) {
                         (Some(standing), Ask::RevokeIfAbsent(_)) => (standing, false),
@@ -230,6 +246,25 @@ impl<'a> Group<'a> {
         Ok(receipts)
     }
 
+    /// What denies `bearer` before the next record, if something does.
+    fn denied(&self, job: &HashMap<Digest, Change>, bearer: &Bearer) -> Result<Option<Receipt>, StoreError> {
+        for target in &bearer.targets {
+            let id = self.shared.key.digest(target.as_ref());
+            let denies = |entry: &Revocation| {
+                entry.target() == target && bearer.now < entry.retained_until() && entry.denies(bearer.iat)
+            };
+            if let Some(revocation) = self.standing(job, &id)?.filter(denies) {
+                let changed = false;
+                return Ok(Some(Receipt {
+                    id,
+                    revocation,
+                    changed,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     /// What stands for `digest` before the next record: from this job, this group, or before.
     fn standing(&self, job: &HashMap<Digest, Change>, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
         match job.get(digest).or_else(|| self.changes.get(digest)) {
@@ -248,6 +283,7 @@ impl<'a> Group<'a> {
             asked,
         } = self;
         let begun = Instant::now();
+        let first = journal.last().saturating_add(1);
         let appended = if records.is_empty() {
             Ok(None)
         } else {
@@ -267,9 +303,12 @@ impl<'a> Group<'a> {
                 for asked in asked {
                     shared.figures.in_effect(asked);
                 }
+                // Listeners hear of what is durable and visible, of nothing else, and in the order of the journal.
+                let listening = shared.feed.publish(first, records);
                 for (completion, outcome) in done {
                     completion.complete(outcome);
                 }
+                listening.wake();
                 begun
             }
             Err(error) => {

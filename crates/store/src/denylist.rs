@@ -9,10 +9,12 @@ use std::{
 use ostracon_core::{Facts, Revocation, Target, TargetRef, Targets, UnixTime};
 
 use crate::{
+    changes::Changes,
     commit::{Commit, Receipt},
-    committer::{self, Ask},
+    committer::{self, Ask, Bearer},
     digest::Digest,
     error::StoreError,
+    feed::Feed,
     files::{self, DirLock},
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
@@ -97,7 +99,8 @@ impl Denylist {
         tracing::info!(replayed, cut_bytes = cut, rebuilt, "opened the denylist");
 
         let prefilter = options.prefilter.then(|| Prefilter::new(options.false_positive_rate));
-        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed));
+        let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
+        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed));
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
@@ -243,6 +246,41 @@ impl Denylist {
     /// As for [`Denylist::submit`].
     pub fn submit_if_absent(&self, revocation: Revocation) -> Result<Commit, StoreError> {
         self.write(vec![Ask::RevokeIfAbsent(revocation)])
+    }
+
+    /// Denies what `revocation` names on the strength of a token that has `targets`, unless something denies that token at
+    /// `now`: decided where records are merged, so that of two tokens that would end each other exactly one does. The
+    /// receipt is [`Receipt::changed`] if the token was good and ended something; else it may show what denies the token.
+    /// Otherwise as [`Denylist::submit`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Denylist::submit`].
+    pub fn submit_unless_denied(
+        &self,
+        targets: &Targets<'_>,
+        now: UnixTime,
+        revocation: Revocation,
+    ) -> Result<Commit, StoreError> {
+        let bearer = Bearer {
+            targets: targets.iter().map(|target| target.to_owned()).collect(),
+            iat: targets.iat(),
+            now,
+        };
+        self.write(vec![Ask::RevokeUnlessDenied(revocation, bearer)])
+    }
+
+    /// The changes from now on, in the order of the journal.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes::new(Arc::clone(&self.shared.feed), None)
+    }
+
+    /// The changes after `position`, which may be of an earlier process: the journal has them for as long as anything
+    /// in their segment denies.
+    #[must_use]
+    pub fn changes_since(&self, position: u64) -> Changes {
+        Changes::new(Arc::clone(&self.shared.feed), Some(position))
     }
 
     fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
@@ -400,6 +438,7 @@ impl Denylist {
         self.shared.queue.close();
         // A thread that panicked has said so, and refused what waited.
         let _ = threads.committer.join();
+        self.shared.feed.close();
         let saved = self.shared.mailbox.ask(Order::Close);
         let _ = threads.keeper.join();
         saved

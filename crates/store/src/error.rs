@@ -46,6 +46,9 @@ pub enum StoreError {
     /// More writes are waiting than the disk can take; try again.
     #[error("too many writes are waiting")]
     Busy,
+    /// Changes are asked for that the journal does not have any more, or never had.
+    #[error("what came after change {0} is not in the journal")]
+    Gone(u64),
     /// The store is closing.
     #[error("the store is closed")]
     Closed,

@@ -28,12 +28,14 @@
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
 pub mod audit;
+mod changes;
 mod commit;
 mod committer;
 mod denylist;
 mod digest;
 mod engine;
 mod error;
+mod feed;
 mod figures;
 mod files;
 mod identity;
@@ -50,6 +52,7 @@ mod shared;
 mod stats;
 mod tally;
 
+pub use changes::{Changed, Changes, Event};
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};

@@ -15,6 +15,7 @@ use crate::{
     digest::{Digest, DigestKey},
     engine::Engine,
     error::StoreError,
+    feed::Feed,
     figures::Figures,
     journal::Sealed,
     keeper::Mailbox,
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) overlay: Overlay,
     pub(crate) prefilter: Option<Prefilter>,
     pub(crate) queue: Queue,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) mailbox: Mailbox,
     pub(crate) sealed: Mutex<Vec<Sealed>>,
     pub(crate) open_segment_bytes: AtomicU64,
@@ -55,13 +57,20 @@ impl core::fmt::Debug for DigestKey {
 }
 
 impl Shared {
-    pub(crate) fn new(key: DigestKey, engine: Engine, prefilter: Option<Prefilter>, sealed: Vec<Sealed>) -> Self {
+    pub(crate) fn new(
+        key: DigestKey,
+        engine: Engine,
+        prefilter: Option<Prefilter>,
+        sealed: Vec<Sealed>,
+        feed: Feed,
+    ) -> Self {
         Self {
             key,
             engine,
             overlay: Overlay::default(),
             prefilter,
             queue: Queue::default(),
+            feed: Arc::new(feed),
             mailbox: Mailbox::default(),
             sealed: Mutex::new(sealed),
             open_segment_bytes: AtomicU64::new(0),

@@ -108,6 +108,9 @@ fn i5_a_store_that_cannot_write_refuses_and_forgets_nothing() {
         logout.headers.get("set-cookie").is_none(),
         "the cookies stay, so that the client can try again"
     );
+    let form = format!("scope=others&refresh_token={}", stays.refresh);
+    let others = server.public.post_form("/auth/logout", &form);
+    assert_eq!(others.problem(), (503, "store_unavailable".into()));
     server.kill();
 
     let server = home.start();

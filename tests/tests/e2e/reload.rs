@@ -85,7 +85,7 @@ fn clients_change_and_a_bad_configuration_changes_nothing() {
         "alg = \"EdDSA\"\nretired_at = \"2020-01-01T00:00:00Z\"",
     );
     let bad = [
-        (retired, "every one of them is retired"),
+        (retired, "every one of them is retired or does not sign yet"),
         (
             good.replace("format = \"text\"", "format = \"json\""),
             "log.format changes at a restart only",
@@ -101,12 +101,10 @@ fn clients_change_and_a_bad_configuration_changes_nothing() {
             "tokens.issuer changes at a restart only",
         ),
     ];
-    for (n, (bad, said)) in bad.into_iter().enumerate() {
+    for (bad, said) in bad {
         fs::write(home.config(), bad).unwrap();
         server.hang_up();
-        let told = || server.log().matches("the configuration stays as it was").count() == n + 1;
-        wait_for("the complaint", told);
-        assert!(server.log().contains(said), "{said}: {}", server.log());
+        wait_for("the complaint", || server.log().contains(said));
         assert!(server.passes(&token));
     }
     fs::write(home.config(), good.replace("id = \"backend\"", "id = \"other\"")).unwrap();

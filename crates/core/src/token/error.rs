@@ -81,6 +81,15 @@ pub enum KeyError {
     /// A set of secrets and public keys: whoever may read the one may not read the other.
     #[error("the set has secrets beside public keys")]
     MixedSet,
+    /// A set that is published has private or symmetric members: whoever has read it can sign.
+    #[error("the set has private or symmetric keys, and is for everyone to read; its keys must not be used any more")]
+    PrivateMember,
+    /// A set larger than anybody needs.
+    #[error("the set has more than {most} keys")]
+    TooManyKeys {
+        /// What is taken.
+        most: usize,
+    },
     /// Two keys of one issuer have one name.
     #[error("two keys have this kid")]
     DuplicateKid,

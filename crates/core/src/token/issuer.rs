@@ -5,16 +5,14 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use serde_json::{Value, json};
 
-use super::{KeyError, VerifyingKey, jwk::Jwk};
-use crate::{claims::Claims, policy::Policy, refusal::Refusal, text::KeyId, time::UnixTime};
+use super::{Algorithm, KeyError, Trust, VerifyingKey, jwk::Jwk};
+use crate::{claims::Claims, header::TokenType, policy::Policy, refusal::Refusal, text::KeyId, time::UnixTime};
 
 /// The keys of one issuer, each under its own name, and what they are trusted for.
 #[derive(Debug, Default)]
 pub struct IssuerKeys {
     keys: HashMap<KeyId, VerifyingKey>,
-    /// None for any.
-    audiences: Option<Vec<Box<str>>>,
-    longest_lifetime: Option<Duration>,
+    trust: Trust,
 }
 
 /// A key of a set that is not used, and why.
@@ -28,6 +26,9 @@ pub struct Skipped {
 }
 
 impl IssuerKeys {
+    /// The most keys that a published set may have.
+    pub const MAX_PUBLISHED: usize = 64;
+
     /// The keys of a JWK Set (RFC 7517 §5). Those of a type, curve or algorithm that is not known here, for another use,
     /// or with a member missing are skipped, and told.
     ///
@@ -54,6 +55,46 @@ impl IssuerKeys {
         Ok((keys, skipped))
     }
 
+    /// The keys of a JWK Set that its issuer publishes, for `algorithms` and no others: a key that does not name its own is
+    /// for the first of them that fits it. What is not for them, not known, not for signatures, weak, or without a
+    /// member that it must have, is skipped, and told: what it would sign is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NotAJwk`] when it is no set; [`KeyError::TooManyKeys`]; [`KeyError::DuplicateKid`];
+    /// [`KeyError::PrivateMember`], since nothing that such a set has is worth anything.
+    pub fn from_public_jwk_set(json: &[u8], algorithms: &[Algorithm]) -> Result<(Self, Vec<Skipped>), KeyError> {
+        let jwks = Jwk::split(json)?;
+        if jwks.len() > Self::MAX_PUBLISHED {
+            let most = Self::MAX_PUBLISHED;
+            return Err(KeyError::TooManyKeys { most });
+        }
+        let (mut keys, mut skipped) = (Self::default(), Vec::new());
+        for (at, jwk) in jwks.into_iter().enumerate() {
+            let jwk = jwk.get().as_bytes();
+            match Jwk::is_private(jwk) {
+                Ok(false) => {}
+                Ok(true) => return Err(KeyError::PrivateMember),
+                Err(why) => {
+                    skipped.push(Skipped { at, why });
+                    continue;
+                }
+            }
+            let mut read = Err(KeyError::AlgorithmMismatch);
+            for alg in algorithms {
+                read = VerifyingKey::from_jwk(jwk, Some(*alg));
+                if !matches!(read, Err(KeyError::AlgorithmMismatch)) {
+                    break;
+                }
+            }
+            match read {
+                Ok(key) => keys.insert(key)?,
+                Err(why) => skipped.push(Skipped { at, why }),
+            }
+        }
+        Ok((keys, skipped))
+    }
+
     /// Takes `key` in.
     ///
     /// # Errors
@@ -69,19 +110,29 @@ impl IssuerKeys {
         }
     }
 
-    /// With audiences: a token of this issuer must be for one of them, whatever a route demands (RFC 8725 §3.9). Where
-    /// there is none among them, no token is.
+    /// With what they are trusted for, in place of what they were.
     #[must_use]
-    pub fn with_audiences<A: Into<Box<str>>>(mut self, audiences: impl IntoIterator<Item = A>) -> Self {
-        self.audiences = Some(audiences.into_iter().map(Into::into).collect());
-        self
+    pub fn trusted(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 
-    /// With a longest lifetime of this issuer's tokens, beside that of the policy.
+    /// With audiences; see [`Trust::audiences`].
     #[must_use]
-    pub fn with_longest_lifetime(mut self, longest_lifetime: Duration) -> Self {
-        self.longest_lifetime = Some(longest_lifetime);
-        self
+    pub fn with_audiences<A: Into<Box<str>>>(self, audiences: impl IntoIterator<Item = A>) -> Self {
+        let trust = self.trust.audiences(audiences);
+        Self { trust, ..self }
+    }
+
+    /// With a longest lifetime; see [`Trust::longest_lifetime`].
+    #[must_use]
+    pub fn with_longest_lifetime(self, longest_lifetime: Duration) -> Self {
+        let trust = self.trust.longest_lifetime(longest_lifetime);
+        Self { trust, ..self }
+    }
+
+    /// What they are trusted for.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The key of that name.
@@ -106,24 +157,25 @@ impl IssuerKeys {
         json!({ "keys": keys })
     }
 
-    /// Whether what the issuer is trusted for covers a token of its with `claims`, signed by `key`.
-    pub(super) fn covers(&self, claims: &Claims, key: &VerifyingKey) -> Result<(), Refusal> {
-        let is_for = |audiences: &Vec<Box<str>>| audiences.iter().any(|audience| claims.aud().contains(audience));
-        if !self.audiences.as_ref().is_none_or(is_for) {
-            return Err(Refusal::AudienceMismatch);
-        }
-        let issued = |otherwise| claims.iat().ok_or(otherwise);
-        if let Some(longest) = self.longest_lifetime {
-            let iat = issued(Refusal::ClaimInvalid("iat", "absent"))?;
-            if claims.exp().since(iat) > longest {
-                return Err(Refusal::ClaimInvalid(
-                    "exp",
-                    "later than its issuer's longest lifetime allows",
-                ));
+    /// The key that a token says it was signed with: by its name, or, where its issuer is trusted to leave that out, the
+    /// only one of its algorithm.
+    pub(super) fn named(&self, kid: Option<&KeyId>, alg: &str) -> Option<&VerifyingKey> {
+        match kid {
+            Some(kid) => self.key(kid),
+            None if self.trust.takes_nameless_keys() => {
+                let alg = alg.parse().ok()?;
+                let mut keys = self.keys().filter(|key| key.alg() == alg);
+                keys.next().filter(|_| keys.next().is_none())
             }
+            None => None,
         }
+    }
+
+    /// Whether what the issuer is trusted for covers a token of its with `claims`, signed by `key`.
+    pub(super) fn covers(&self, typ: TokenType, claims: &Claims, key: &VerifyingKey) -> Result<(), Refusal> {
+        self.trust.covers(typ, claims)?;
         match key.retirement() {
-            Some(date) if issued(Refusal::KeyUnknown)? > date => Err(Refusal::KeyUnknown),
+            Some(date) if claims.iat().ok_or(Refusal::KeyUnknown)? > date => Err(Refusal::KeyUnknown),
             _ => Ok(()),
         }
     }

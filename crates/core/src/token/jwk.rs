@@ -97,6 +97,13 @@ impl Jwk {
         members.understand(purpose, wanted)
     }
 
+    /// Whether it has a member that only its owner may know (RFC 7518 §6.2.2, §6.3.2, §6.4).
+    pub(super) fn is_private(json: &[u8]) -> Result<bool, KeyError> {
+        let names = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+        let members = json::object(json, names).map_err(|_| KeyError::NotAJwk)?;
+        Ok(members.iter().any(Option::is_some))
+    }
+
     /// The keys of a set, each as it stands (RFC 7517 §5).
     pub(super) fn split(set: &[u8]) -> Result<Vec<&RawValue>, KeyError> {
         #[derive(Deserialize)]

@@ -1,11 +1,11 @@
 //! Whose keys count, and the check of a signature against them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::IssuerKeys;
+use super::{IssuerKeys, trust};
 use crate::{
     claims::Claims,
     compact::Compact,
@@ -34,10 +34,12 @@ use crate::{
 /// assert_eq!(keyring.verify(&token, TokenType::Refresh).unwrap_err(), Refusal::Unsupported("typ"));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Keyring {
-    issuers: HashMap<Issuer, IssuerKeys>,
+    /// Shared, so that a copy with other keys of one issuer costs little.
+    issuers: HashMap<Issuer, Arc<IssuerKeys>>,
     max_token_bytes: usize,
+    unnamed: Option<Issuer>,
 }
 
 impl Default for Keyring {
@@ -45,6 +47,7 @@ impl Default for Keyring {
         Self {
             issuers: HashMap::new(),
             max_token_bytes: Compact::MAX_BYTES,
+            unnamed: None,
         }
     }
 }
@@ -60,25 +63,33 @@ impl Keyring {
         self
     }
 
+    /// With tokens without `iss` taken for those of `issuer`, whose keys alone can vouch for them: an application that
+    /// verifies its own tokens has no need to say that they are its own.
+    #[must_use]
+    pub fn with_unnamed(self, issuer: Issuer) -> Self {
+        let unnamed = Some(issuer);
+        Self { unnamed, ..self }
+    }
+
     /// Trusts `issuer` with `keys`, in place of what it had.
-    pub fn trust(&mut self, issuer: Issuer, keys: IssuerKeys) {
-        self.issuers.insert(issuer, keys);
+    pub fn trust(&mut self, issuer: Issuer, keys: impl Into<Arc<IssuerKeys>>) {
+        self.issuers.insert(issuer, keys.into());
     }
 
     /// Trusts `issuer` no more; what it was trusted with.
-    pub fn distrust(&mut self, issuer: &Issuer) -> Option<IssuerKeys> {
+    pub fn distrust(&mut self, issuer: &Issuer) -> Option<Arc<IssuerKeys>> {
         self.issuers.remove(issuer)
     }
 
     /// The keys of `issuer`.
     #[must_use]
     pub fn issuer(&self, issuer: &Issuer) -> Option<&IssuerKeys> {
-        self.issuers.get(issuer)
+        self.issuers.get(issuer).map(AsRef::as_ref)
     }
 
     /// All that are trusted, in no order.
     pub fn issuers(&self) -> impl Iterator<Item = (&Issuer, &IssuerKeys)> {
-        self.issuers.iter()
+        self.issuers.iter().map(|(issuer, keys)| (issuer, keys.as_ref()))
     }
 
     /// Checks that `token` is of type `typ`, from a trusted issuer, and signed by the key of that issuer that it names,
@@ -109,17 +120,29 @@ impl Keyring {
         let compact = seen(observer, Step::Form, Compact::split_within(token, self.max_token_bytes))?;
         let header = compact.decode_header().and_then(|bytes| Header::parse(&bytes));
         let header = seen(observer, Step::Header, header)?;
-        let same = header.typ() == Some(typ);
+        let take = |payload| Claims::take(payload, self.unnamed.as_ref());
+        let parse = || compact.decode_payload().and_then(take);
+        // Who it says it is from decides whether it may leave open what it is for; where that cannot be told, a later step
+        // says why.
+        let early = header.generic().map(|generic| (generic, parse()));
+        let may_be_open = |(generic, claims): &(_, Result<Claims, _>)| {
+            let takes = |issuer: &IssuerKeys| issuer.trust().takes_generic(typ, *generic);
+            match claims.as_ref().ok().and_then(|claims| self.issuer(claims.iss())) {
+                Some(issuer) => takes(issuer),
+                None => self.issuers().any(|(_, issuer)| takes(issuer)),
+            }
+        };
+        let same = header.typ() == Some(typ) || early.as_ref().is_some_and(may_be_open);
         seen(
             observer,
             Step::Type,
             same.then_some(()).ok_or(Refusal::Unsupported("typ")),
         )?;
-        let claims = compact.decode_payload().and_then(Claims::take);
+        let claims = early.map_or_else(parse, |(_, claims)| claims);
         let mut claims = seen(observer, Step::Claims, claims)?;
         let issuer = self.issuers.get(claims.iss()).ok_or(Refusal::IssuerUnknown);
         let issuer = seen(observer, Step::Issuer, issuer)?;
-        let key = header.kid().and_then(|kid| issuer.key(kid)).ok_or(Refusal::KeyUnknown);
+        let key = issuer.named(header.kid(), header.alg()).ok_or(Refusal::KeyUnknown);
         let key = seen(observer, Step::Key, key)?;
         let same = header.alg().parse() == Ok(key.alg());
         seen(
@@ -133,7 +156,14 @@ impl Keyring {
             Step::Signature,
             good.then_some(()).ok_or(Refusal::SignatureInvalid),
         )?;
-        seen(observer, Step::Trust, issuer.covers(&claims, key))?;
+        let is_open = header.typ().is_none();
+        let may_be = if is_open { trust::can_be(typ, &claims) } else { Ok(()) };
+        let covered = may_be.and_then(|()| issuer.covers(typ, &claims, key));
+        claims = seen(
+            observer,
+            Step::Trust,
+            covered.and_then(|()| issuer.trust().read(typ, claims)),
+        )?;
         if claims.jti().is_none() {
             claims = claims.identified_by(token_digest(compact.signing_input())?);
         }

@@ -9,6 +9,7 @@ mod keyring;
 mod public;
 mod signing;
 mod strength;
+mod trust;
 mod verifying;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
@@ -16,4 +17,5 @@ pub use error::KeyError;
 pub use issuer::{IssuerKeys, Skipped};
 pub use keyring::{Keyring, VerifiedToken};
 pub use signing::SigningKey;
+pub use trust::Trust;
 pub use verifying::VerifyingKey;

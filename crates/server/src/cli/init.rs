@@ -8,18 +8,10 @@ use std::{
 };
 
 use anyhow::Context;
-use aws_lc_rs::{
-    digest,
-    encoding::{AsDer, Pkcs8V1Der},
-    signature::{Ed25519KeyPair, KeyPair},
-};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use ostracon_core::Algorithm;
 use ostracon_server::{Address, Config};
 
-use super::{DEFAULT_DIR, Usage, config_in};
+use super::{DEFAULT_DIR, Usage, config_in, keys::Material};
 
 /// What to make, and where.
 #[derive(clap::Args)]
@@ -83,12 +75,13 @@ pub(super) fn init(arguments: &Arguments) -> anyhow::Result<()> {
 pub(super) fn make(arguments: &Arguments, show: impl FnOnce(&Made) -> io::Result<()>) -> anyhow::Result<Made> {
     let dir = &arguments.dir;
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    let (kid, pem) = ed25519_key()?;
-    let key_file = PathBuf::from(format!("{kid}.pem"));
-    ostracon_store::write_new(&dir.join(&key_file), pem.as_bytes())?;
+    let key = Material::make(Algorithm::EdDSA)?;
+    let kid = key.kid().as_str();
+    let key_file = key.file_name();
+    key.write(&dir.join(&key_file), None)?;
     let (secret, hash) = ostracon_server::new_secret()?;
     let unchecked = dir.join(format!("{kid}.toml"));
-    ostracon_store::write_new(&unchecked, configuration(arguments, &kid, &key_file, &hash).as_bytes())?;
+    ostracon_store::write_new(&unchecked, configuration(arguments, kid, &key_file, &hash).as_bytes())?;
     let client = arguments.client.clone();
     let made = Made { client, secret };
     let config = config_in(dir);
@@ -135,6 +128,11 @@ data_dir = "denylist"
 public = {public}   # browsers, applications, proxies
 admin = {admin}    # operators and trusted backends; keep it off the internet
 
+# Either listener speaks TLS if it has a certificate; [tls.admin] likewise. Exchanged while it runs.
+# [tls.public]
+# certificate_file = "tls.crt"    # PEM, the whole chain, its own first
+# private_key_file = "tls.key"
+
 [tokens]
 issuer = {issuer}
 audience = {audience}
@@ -144,8 +142,8 @@ session_ttl = "30d"     # whatever is refreshed
 refresh_grace = "10s"
 leeway = "30s"
 
-# The first key that is not retired signs, all verify. To rotate: add the next key below this one and send SIGHUP, so
-# that others learn of it; move it up and send SIGHUP; then give this one retired_at = "2027-01-31T12:00:00Z".
+# One key signs, all are published and verify. `ostracon keys rotate` makes the next one, which others learn of before it
+# signs, and sets the dates: signs_from and retired_at. A running server reads this file again when it changes.
 [[keys]]
 kid = {kid}
 alg = "EdDSA"
@@ -175,6 +173,15 @@ sweep_every = "1m"
 # path = "/payments"
 # tier = "high"
 
+# Who else issues tokens that are to be accepted and logged out: an application, or an identity provider (jwks_url).
+# [[issuers]]
+# iss = "https://app.example"
+# algorithms = ["HS256"]
+# secret_file = "app.secret"
+# audiences = ["shop"]
+# max_lifetime = "1d"
+# untyped_access = ["JWT"]   # most libraries write no typ but JWT
+
 [log]
 level = "info"
 format = "text"         # or "json"
@@ -190,6 +197,8 @@ required = false        # true: what cannot be recorded is refused to operators 
 connections = 10000
 header_timeout = "1m"
 request_timeout = "30s"
+event_streams = 64         # applications that listen to /v1/events
+event_heartbeat = "15s"    # less than what a proxy on their way lets a connection be silent
 failures_per_minute = 30   # failed client logins, by client and by address
 "#,
         public = quoted(&arguments.public.to_string()),
@@ -205,21 +214,4 @@ failures_per_minute = 30   # failed client logins, by client and by address
             r#"["issue", "revoke", "introspect", "read"]"#
         },
     )
-}
-
-/// An Ed25519 key (RFC 8037 §2): its thumbprint (RFC 7638 §3) for a name, and its PKCS#8 in PEM.
-fn ed25519_key() -> anyhow::Result<(String, String)> {
-    let pair = Ed25519KeyPair::generate().context("no key could be made")?;
-    let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
-    let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-    let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()));
-    let der: Pkcs8V1Der<'_> = pair.as_der().context("the key could not be written")?;
-    let body = STANDARD.encode(der.as_ref());
-    // RFC 7468 §2: lines of 64 characters.
-    let lines: Vec<_> = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        lines.join("\n")
-    );
-    Ok((kid, pem))
 }

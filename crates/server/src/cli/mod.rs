@@ -6,7 +6,9 @@
 mod audit;
 mod demo;
 mod init;
+mod keys;
 mod logging;
+mod reload;
 mod serve;
 
 use std::{
@@ -36,6 +38,9 @@ enum Command {
     Init(init::Arguments),
     /// Read the audit log: who did what, when and why. Example: ostracon audit --verify
     Audit(audit::Arguments),
+    /// Make, list, exchange and retire signing keys. Example: ostracon keys rotate --config /etc/ostracon/ostracon.toml
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
 }
@@ -52,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Keys(command) => keys::keys(&command),
         Command::Secret => secret(),
     };
     match done {

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     DEFAULT_DIR, Usage, config_in,
     init::{self, Made},
-    logging,
+    logging, reload,
 };
 
 /// What to serve.
@@ -35,6 +35,8 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let addresses = (config.public.clone(), config.admin.clone());
+    let secure = (config.tls.public.is_some(), config.tls.admin.is_some());
+    let files = config.files.clone();
     let sweep_every = config.sweep_every;
     let client = config.clients.first().map(|client| client.id().to_owned());
     let app = App::open(config, Clock::system())?;
@@ -44,16 +46,16 @@ pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let shutdown = told_to_end()?;
         let public = listen("listen.public", &addresses.0).await?;
         let admin = listen("listen.admin", &addresses.1).await?;
-        let at = (public.url()?, admin.url()?);
+        let at = (public.url(secure.0)?, admin.url(secure.1)?);
         let client = client.as_deref().filter(|_| arguments.dev);
         // Who is not there to read it does not keep the server from running.
         let _ = announce((&at.0, &at.1), &path, made.as_ref(), client);
         let serving = Serving::from(app);
         serving.switch_log_level(switch_log_level);
-        let reloading = tokio::spawn(reload_when_told(serving.clone(), path)?);
+        let reloading = tokio::spawn(reload::when_told_or_changed(serving.clone(), path, files)?);
         let ended = ostracon_server::run(serving, public, admin, sweep_every, shutdown).await;
         reloading.abort();
-        ended
+        Ok(ended?)
     })
 }
 
@@ -99,25 +101,6 @@ pub(super) fn told_to_end() -> io::Result<impl Future<Output = ()>> {
             told().await;
             std::process::exit(1);
         });
-    })
-}
-
-/// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.
-fn reload_when_told(serving: Serving, path: PathBuf) -> io::Result<impl Future<Output = ()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        while hangup.recv().await.is_some() {
-            let (serving, path) = (serving.clone(), path.clone());
-            let reload = move || -> anyhow::Result<()> {
-                let config = Config::load(&path).inspect_err(|error| serving.refused(error))?;
-                Ok(serving.reload(config)?)
-            };
-            match tokio::task::spawn_blocking(reload).await {
-                Ok(Ok(())) => tracing::info!("the configuration is read again"),
-                Ok(Err(error)) => tracing::error!("the configuration stays as it was: {error:#}"),
-                Err(error) => tracing::error!(%error, "reading the configuration panicked; it stays as it was"),
-            }
-        }
     })
 }
 

@@ -11,17 +11,29 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 6] = [
+const NUMBERS: [&str; 9] = [
+    "any_audience",
+    "iss_absent",
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",
     "connections",
+    "event_streams",
     "failures_per_minute",
     "required",
 ];
 
 /// Members that are lists of texts.
-const LISTS: [&str; 3] = ["allowed_origins", "trusted_proxies", "roles"];
+const LISTS: [&str; 8] = [
+    "algorithms",
+    "allowed_origins",
+    "audiences",
+    "logout_audiences",
+    "roles",
+    "trusted_proxies",
+    "untyped_access",
+    "untyped_logout",
+];
 
 /// The names among `variables` that look like settings and are none: one underscore instead of two, most likely.
 pub(super) fn ignored<'a>(variables: impl IntoIterator<Item = &'a String>) -> Vec<String> {

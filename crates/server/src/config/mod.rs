@@ -2,24 +2,34 @@
 
 mod environment;
 mod error;
+mod issuers;
+mod keys;
 mod raw;
+mod tls;
 
 use std::{
     fs,
     net::IpAddr,
     ops::RangeInclusive,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Policy, SigningKey, TierRule, UnixTime};
+use ostracon_core::{Issuer, Policy, TierRule};
 use ostracon_store::{FALSE_POSITIVE_RATES, Options, audit};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
-pub use self::error::ConfigError;
-use self::raw::{Moment, Raw, Span};
+pub(crate) use self::keys::signer_at;
+pub use self::{
+    error::ConfigError,
+    issuers::{ForeignIssuer, KeySetUrl, KeySource},
+    keys::{Key, KeyState, KeyStatus},
+    tls::{Identity, Tls},
+};
+use self::{
+    keys::read_private,
+    raw::{Raw, Span},
+};
 use crate::{
     client::Client,
     cookies::{CookieName, CookieSettings, Origin},
@@ -42,8 +52,12 @@ pub struct Config {
     pub tokens: Tokens,
     /// What is at stake, by audience, scope or path.
     pub rules: Vec<TierRule>,
-    /// The issuer's own keys; the first that is not retired signs, all verify.
+    /// The issuer's own keys: one of them signs, by their dates and their order, and all verify.
     pub keys: Vec<Key>,
+    /// Who else issues tokens that are accepted.
+    pub issuers: Vec<ForeignIssuer>,
+    /// Whom the listeners prove to be, where they speak TLS.
+    pub tls: Tls,
     /// Who may call what.
     pub clients: Vec<Client>,
     /// The cookies, and who may send them.
@@ -64,6 +78,8 @@ pub struct Config {
     pub audit: AuditSettings,
     /// Variables of the environment that look like settings and are none.
     pub ignored: Vec<String>,
+    /// The files that it was read from: a change of any of them is a change of the configuration.
+    pub files: Vec<PathBuf>,
 }
 
 /// How log lines are written.
@@ -96,22 +112,6 @@ pub struct AuditSettings {
     pub required: bool,
 }
 
-/// A key of the issuer's own.
-#[derive(Debug)]
-pub struct Key {
-    /// The key itself.
-    pub signing: SigningKey,
-    /// From when on it signs nothing, and vouches for nothing that is issued later.
-    pub retired_at: Option<UnixTime>,
-}
-
-impl Key {
-    /// Whether it signs at `now`.
-    pub(crate) fn signs_at(&self, now: UnixTime) -> bool {
-        self.retired_at.is_none_or(|date| now < date)
-    }
-}
-
 /// What is issued, and what is accepted.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -142,8 +142,7 @@ impl Config {
     ///
     /// [`ConfigError`] for the first thing that is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let variables = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
-        Self::load_with(path, variables)
+        Self::load_with(path, variables())
     }
 
     /// The same with `variables` for an environment.
@@ -156,6 +155,55 @@ impl Config {
             path: path.into(),
             cause,
         })?;
+        Self::read(&text, path, path.parent().unwrap_or(Path::new("")), variables).map(|mut config| {
+            config.files.push(path.to_owned());
+            config
+        })
+    }
+
+    /// Reads `text` as if it stood in the file at `path`, with the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`].
+    pub fn check_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::read(text, path, path.parent().unwrap_or(Path::new("")), variables())
+    }
+
+    /// Reads `text`, written as a configuration file is, for a program that has its own way of being configured. Paths in it
+    /// are relative to `base`; the environment is not looked at. What is read can be changed: its members are public.
+    ///
+    /// ```
+    /// use ostracon_server::Config;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let base = dir.path();
+    /// ostracon_store::write_new(&base.join("key"), ostracon_server::new_secret()?.0.as_bytes())?;
+    /// let config = Config::from_toml(
+    ///     r#"
+    ///     data_dir = "denylist"
+    ///     tokens = { issuer = "https://shop.example", audience = "shop", access_ttl = "5m" }
+    ///     keys = [{ kid = "2026-11", alg = "HS256", secret_file = "key" }]
+    ///     "#,
+    ///     base,
+    /// )?;
+    /// assert_eq!(config.data_dir, base.join("denylist"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`].
+    pub fn from_toml(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        Self::read(text, Path::new("the configuration"), base, [])
+    }
+
+    fn read(
+        text: &str,
+        path: &Path,
+        base: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax {
             path: path.into(),
             detail: e.to_string(),
@@ -171,11 +219,12 @@ impl Config {
             },
             problem: e.into_inner().message().to_owned(),
         })?;
-        let config = Self::check(raw, path.parent().unwrap_or(Path::new("")))?;
+        let config = Self::check(raw, base)?;
         Ok(Self { ignored, ..config })
     }
 
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
+        let mut files = Vec::new();
         let public = address("listen.public", &raw.listen.public)?.within(base);
         let admin = address("listen.admin", &raw.listen.admin)?.within(base);
         let any_port = matches!(public, Address::Tcp(address) if address.port() == 0);
@@ -202,14 +251,21 @@ impl Config {
                 "1 MiB to 1 TiB is",
             ));
         }
+        let tokens = tokens(raw.tokens)?;
+        let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
+        let keys = keys::read(raw.keys, base, &mut files)?;
+        let tls = Tls::read(raw.tls, (&public, &admin), base, &mut files)?;
         Ok(Self {
             data_dir: base.join(raw.data_dir),
             public,
             admin,
             trusted_proxies: raw.listen.trusted_proxies,
-            tokens: tokens(raw.tokens)?,
+            issuers,
+            tokens,
             rules: raw.rules,
-            keys: keys(raw.keys, base)?,
+            keys,
+            tls,
+            files,
             clients: clients(raw.clients)?,
             cookies: cookies(&raw.cookies)?,
             denylist: Options {
@@ -238,6 +294,12 @@ impl Config {
         })
     }
 
+    /// The longest life of any token that is accepted.
+    pub(crate) fn longest_lifetime(&self) -> Duration {
+        let foreign = self.issuers.iter().map(|issuer| issuer.max_lifetime);
+        foreign.fold(self.tokens.session_ttl, Duration::max)
+    }
+
     /// What is worth a second look, though it is possible.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -257,6 +319,13 @@ impl Config {
                 ));
             }
         }
+        warnings.extend(self.issuers.iter().filter_map(|issuer| issuer.warning.clone()));
+        if let Some(last) = self.signs_until() {
+            warnings.push(format!(
+                "keys: each has a retired_at, and nothing can be issued from {} on; `ostracon keys rotate` makes the next",
+                keys::date(last)
+            ));
+        }
         for name in &self.ignored {
             warnings.push(format!(
                 "{name} is no setting; sections and members are parted by two underscores"
@@ -264,6 +333,11 @@ impl Config {
         }
         warnings
     }
+}
+
+/// The process's environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)))
 }
 
 fn address(at: &str, text: &str) -> Result<Address, ConfigError> {
@@ -279,11 +353,24 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
             "1 to 1000000 is",
         ));
     }
+    if !(1..=100_000).contains(&raw.event_streams) {
+        return Err(ConfigError::value(
+            "limits.event_streams",
+            raw.event_streams,
+            "1 to 100000 is",
+        ));
+    }
     let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
     Ok(Limits {
         connections: raw.connections,
         header_timeout: within("limits.header_timeout", raw.header_timeout, patience())?,
         request_timeout: within("limits.request_timeout", raw.request_timeout, patience())?,
+        event_streams: raw.event_streams,
+        event_heartbeat: within(
+            "limits.event_heartbeat",
+            raw.event_heartbeat,
+            Duration::from_secs(1)..=Duration::from_mins(5),
+        )?,
         failures_per_minute: raw.failures_per_minute,
     })
 }
@@ -342,58 +429,6 @@ fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {
         )?,
         leeway: within("tokens.leeway", raw.leeway, Duration::ZERO..=Policy::MAX_LEEWAY)?,
     })
-}
-
-fn keys(raw: Vec<raw::Key>, base: &Path) -> Result<Vec<Key>, ConfigError> {
-    let problem = |at: String, problem: String| ConfigError::Value { at, problem };
-    if raw.is_empty() {
-        return Err(problem(
-            "keys".into(),
-            "at least one is needed; `ostracon init` makes one".into(),
-        ));
-    }
-    let mut keys: Vec<Key> = Vec::with_capacity(raw.len());
-    for (n, key) in raw.into_iter().enumerate() {
-        let (member, file) = match (key.private_key_file, key.secret_file) {
-            (Some(file), None) => ("private_key_file", file),
-            (None, Some(file)) => ("secret_file", file),
-            _ => {
-                let needed = "exactly one of private_key_file and secret_file is needed".into();
-                return Err(problem(format!("keys[{n}]"), needed));
-            }
-        };
-        let file = base.join(file);
-        let at = format!("keys[{n}].{member}");
-        let bytes = read_private(&file).map_err(|why| problem(at.clone(), format!("{}: {why}", file.display())))?;
-        let signer = match member {
-            "private_key_file" => SigningKey::from_pem(key.kid, key.alg, &bytes),
-            _ => SigningKey::from_secret(key.kid, key.alg, &bytes),
-        }
-        .map_err(|e| problem(at, format!("{}: {e}", file.display())))?;
-        if keys.iter().any(|k| k.signing.kid() == signer.kid()) {
-            return Err(problem(
-                format!("keys[{n}].kid"),
-                format!("{:?} stands twice", signer.kid()),
-            ));
-        }
-        keys.push(Key {
-            signing: signer,
-            retired_at: key.retired_at.map(|Moment(at)| at),
-        });
-    }
-    Ok(keys)
-}
-
-/// The bytes of a file that nobody but its owner can read.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let told = |e: std::io::Error| e.to_string();
-    let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "others can read or write it (mode {mode:04o}); run `chmod 600` on it"
-        ));
-    }
-    fs::read(path).map(Zeroizing::new).map_err(told)
 }
 
 fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError> {

@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use ostracon_core::{Algorithm, Issuer, KeyId, TierRule, UnixTime};
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{AccessLog, LogFormat};
+use super::{AccessLog, LogFormat, issuers};
 use crate::{client::Role, cookies::SameSite};
 
 #[derive(Deserialize)]
@@ -23,6 +23,10 @@ pub(super) struct Raw {
     pub(super) tokens: Tokens,
     #[serde(default)]
     pub(super) keys: Vec<Key>,
+    #[serde(default)]
+    pub(super) issuers: Vec<issuers::Raw>,
+    #[serde(default)]
+    pub(super) tls: Tls,
     #[serde(default)]
     pub(super) clients: Vec<Client>,
     #[serde(default)]
@@ -81,7 +85,22 @@ pub(super) struct Key {
     pub(super) alg: Algorithm,
     pub(super) private_key_file: Option<PathBuf>,
     pub(super) secret_file: Option<PathBuf>,
+    pub(super) signs_from: Option<Moment>,
     pub(super) retired_at: Option<Moment>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) public: Option<Identity>,
+    pub(super) admin: Option<Identity>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    pub(super) certificate_file: PathBuf,
+    pub(super) private_key_file: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +159,8 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     pub(super) header_timeout: Span,
     pub(super) request_timeout: Span,
+    pub(super) event_streams: usize,
+    pub(super) event_heartbeat: Span,
     pub(super) failures_per_minute: NonZeroU32,
 }
 
@@ -149,6 +170,8 @@ impl Default for Limits {
             connections: 10_000,
             header_timeout: Span::mins::<1>(),
             request_timeout: Span::secs::<30>(),
+            event_streams: 64,
+            event_heartbeat: Span::secs::<15>(),
             failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }

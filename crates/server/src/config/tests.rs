@@ -1,8 +1,8 @@
 use super::*;
 
-const SECRET: &[u8] = b"\x01\xf2\x03\x94\x05\xa6\x07\xb8\x09\xca\x0b\xdc\x0d\xee\x0f\x10\x11\x22\x13\x34\x15\x46\x17\x58\x19\x6a\x1b\x7c\x1d\x8e\x1f\x90";
+pub(super) const SECRET: &[u8] = b"\x01\xf2\x03\x94\x05\xa6\x07\xb8\x09\xca\x0b\xdc\x0d\xee\x0f\x10\x11\x22\x13\x34\x15\x46\x17\x58\x19\x6a\x1b\x7c\x1d\x8e\x1f\x90";
 
-fn good() -> String {
+pub(super) fn good() -> String {
     format!(
         r#"
 data_dir = "denylist"
@@ -24,7 +24,7 @@ roles = ["issue", "revoke"]
     )
 }
 
-fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     load_with_mode(text, variables, 0o600)
 }
 
@@ -114,6 +114,11 @@ fn what_cannot_be_is_refused_with_path_value_and_what_is_allowed() {
             "\"127.0.0.1:8081\"",
             ["listen.admin", "127.0.0.1:8081", "differ"],
         ),
+        (
+            "kid = \"k\"",
+            "kid = \"k\"\nsigns_from = \"soon\"",
+            ["keys[0].signs_from", "soon", "2027-01-31T12:00:00Z"],
+        ),
         ("\"HS256\"", "\"none\"", ["keys[0].alg", "none", "HS256"]),
         ("\"HS256\"", "\"HS512\"", ["keys[0].secret_file", "32 bytes", "64"]),
         (
@@ -196,6 +201,33 @@ fn every_value_can_come_from_the_environment() {
     let error = load(&good(), &[("OSTRACON_TOKENS__ISSUED", "x")]).unwrap_err();
     assert!(
         error.contains("tokens") && error.contains("issued") && error.contains("issuer"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_end_of_all_keys_and_files_are_told() {
+    let config = load(
+        &good(),
+        &[
+            ("OSTRACON_KEYS__0__SIGNS_FROM", "2026-01-31T12:00:00Z"),
+            ("OSTRACON_KEYS__0__RETIRED_AT", "2027-01-31T12:00:00Z"),
+        ],
+    )
+    .unwrap();
+    assert!(config.warnings()[0].contains("from 2027-01-31T12:00:00Z on"));
+    let (begins, ends) = (config.keys[0].signs_from.unwrap(), config.keys[0].retired_at.unwrap());
+    let second = Duration::from_secs(1);
+    assert_eq!(config.unsigned_from(begins), Some(ends));
+    assert_eq!(
+        config.unsigned_from(ends.saturating_add(second)),
+        Some(ends.saturating_add(second))
+    );
+    let names: Vec<_> = config.files.iter().map(|file| file.file_name().unwrap()).collect();
+    assert_eq!(names, ["k.secret", "ostracon.toml"]);
+    let error = load(&good(), &[("OSTRACON_TLS__PUBLIC__CERTIFICATE_FILE", "absent.crt")]).unwrap_err();
+    assert!(
+        error.contains("tls.public") && error.contains("private_key_file"),
         "{error}"
     );
 }

@@ -15,6 +15,7 @@ use crate::{
     app::{App, thorough},
     body,
     client::{Caller, Role},
+    issuers::Renewed,
     problem::Problem,
 };
 
@@ -74,15 +75,19 @@ pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
     let body::Json(Body { token, aud }) = body?;
 
     let mut trace = Trace::default();
-    let verified = verify(&app, &token, &mut trace);
+    let mut verified = verify(&app, &token, &mut trace);
+    if matches!(verified, Err(Refusal::KeyUnknown)) && app.keyring.renewed_for(&token).await != Renewed::Nothing {
+        trace = Trace::default();
+        verified = verify(&app, &token, &mut trace);
+    }
     let (verdict, about, facts) = match verified {
         Err(refusal) => (Err(refusal), None, Facts::none()),
         Ok(token) => {
             let now = app.now();
             let (token, facts) = app.facts(token, now).await?;
-            let audience = aud.as_deref().unwrap_or(&app.tokens.audience);
+            let audience = aud.as_deref().or_else(|| app.usual_audience(&token));
             let demand = Demand {
-                audiences: &[audience],
+                audiences: audience.as_slice(),
                 ..thorough()
             };
             let verdict = decide_observed(token.claims(), &demand, &facts, &app.policy, now, &mut trace);

@@ -1,10 +1,11 @@
 //! `/healthz` and `/readyz`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::extract::State;
+use ostracon_core::Issuer;
 use ostracon_store::PrefilterState;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{answer::Json, app::App, problem::Problem};
 
@@ -27,5 +28,19 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, P
         let detail = format!("{missing} shards of the prefilter are still being built; answers are right, and slower");
         return Err(Problem::not_ready(detail));
     }
-    Ok(Json(json!({"status": "ready"})))
+    // No reason to be taken out of service: what was configured before is served as it was.
+    let configuration = if app.kept.stale.load(Ordering::Relaxed) {
+        "stale: the one that was read last cannot be used, and the log says why"
+    } else {
+        "current"
+    };
+    let mut ready = Map::new();
+    ready.insert("status".into(), "ready".into());
+    ready.insert("configuration".into(), configuration.into());
+    // Nor is this: all that needs no new key is answered.
+    let failing: Vec<_> = app.keyring.failing().map(Issuer::as_str).collect();
+    if !failing.is_empty() {
+        ready.insert("keys_unavailable".into(), failing.into());
+    }
+    Ok(Json(ready.into()))
 }

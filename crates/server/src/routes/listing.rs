@@ -50,36 +50,49 @@ struct Listing<'a> {
     cursor: Option<String>,
 }
 
-struct Wanted {
+/// Which entries are meant, by `kind` and `sub` of a query.
+#[derive(Debug)]
+pub(super) struct Filter {
     kind: Option<Kind>,
     sub: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn parse(query: &Parameters) -> Result<Self, Problem> {
+        let kind = query
+            .value("kind")
+            .map(|word| Kind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or(word));
+        let unknown = |_| Problem::request_invalid("kind is token, session, subject, client, key or issuer");
+        Ok(Self {
+            kind: kind.transpose().map_err(unknown)?,
+            sub: query.value("sub").map(str::to_owned),
+        })
+    }
+
+    pub(super) fn takes(&self, target: &Target) -> bool {
+        let of_subject = |sub: &String| matches!(target, Target::Subject { sub: s, .. } if s.as_str() == sub);
+        self.kind.is_none_or(|kind| target.as_ref().kind() == kind) && self.sub.as_ref().is_none_or(of_subject)
+    }
+}
+
+struct Wanted {
+    filter: Filter,
     cursor: Option<Digest>,
     limit: usize,
 }
 
 impl Wanted {
     fn parse(query: &Parameters) -> Result<Self, Problem> {
-        let kind = query
-            .value("kind")
-            .map(|word| Kind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or(word));
-        let unknown = |_| Problem::request_invalid("kind is token, session, subject, client, key or issuer");
         let cursor = query.value("cursor").map(str::parse).transpose();
         let limit = query.value("limit").map_or(Ok(USUAL), str::parse);
         Ok(Self {
-            kind: kind.transpose().map_err(unknown)?,
-            sub: query.value("sub").map(str::to_owned),
+            filter: Filter::parse(query)?,
             cursor: cursor.map_err(|_| Problem::request_invalid("cursor is none that was answered"))?,
             limit: limit
                 .ok()
                 .filter(|limit| (1..=MOST).contains(limit))
                 .ok_or_else(|| Problem::request_invalid(format!("limit is 1 to {MOST}")))?,
         })
-    }
-
-    fn is(&self, entry: &Revocation) -> bool {
-        let target = entry.target();
-        let of_subject = |sub: &String| matches!(target, Target::Subject { sub: s, .. } if s.as_str() == sub);
-        self.kind.is_none_or(|kind| target.as_ref().kind() == kind) && self.sub.as_ref().is_none_or(of_subject)
     }
 
     /// What is in force and wanted, and where to go on. Blocks.
@@ -95,7 +108,7 @@ impl Wanted {
             let page = denylist.page(found.next.as_ref(), MOST)?;
             searched = searched.saturating_add(MOST);
             for (id, entry) in page.entries {
-                if self.is(&entry) && now < entry.retained_until() {
+                if self.filter.takes(entry.target()) && now < entry.retained_until() {
                     found.entries.push((id, entry));
                     if found.entries.len() == self.limit {
                         found.next = Some(id);

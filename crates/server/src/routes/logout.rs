@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
-use ostracon_core::{Reason, Revocation, TargetRef, TokenType, VerifiedToken};
+use ostracon_core::{Reason, Revocation, Target, TargetRef, TokenType, VerifiedToken};
 use ostracon_store::Receipt;
 use serde::Serialize;
 use serde_json::json;
@@ -17,10 +17,11 @@ use crate::{
     app::{App, Denial},
     body::Parameters,
     cookies,
-    credentials::{self, Ambiguous},
+    credentials::{self, Ambiguous, Presented},
     csrf,
     problem::Problem,
-    sender::Sender,
+    sender::Actor,
+    session::Pair,
     trail::Entry,
 };
 
@@ -29,22 +30,42 @@ use crate::{
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    sender: Sender,
+    sender: crate::sender::Sender,
     headers: HeaderMap,
     form: Parameters,
 ) -> Result<Response, Problem> {
     let query = Parameters::parse(query.as_deref().unwrap_or("").as_bytes())?;
-    let scope = scope(query.value("scope"), form.value("scope"))?;
-    let access =
-        credentials::access_token(&headers, &app.cookies).map_err(|Ambiguous| Problem::credentials_ambiguous())?;
-    let refresh_cookie = cookies::read(&headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
-    if !access.is_some_and(|presented| presented.by_bearer) {
-        csrf::check(&headers, &app.cookies, access.is_some() || refresh_cookie.is_some())?;
+    let by_form = form.value("refresh_token");
+    match scope(query.value("scope"), form.value("scope"))? {
+        Some(scope) => Ok(out(&app, &headers, scope, by_form, Actor::Bearer(&sender))
+            .await?
+            .into_response()),
+        None => others(&app, by_form, presented(&app, &headers)?.1, Actor::Bearer(&sender)).await,
     }
+}
 
+/// The access token and the refresh cookie of a request with `headers`, where its page may act by them.
+fn presented<'h>(app: &App, headers: &'h HeaderMap) -> Result<(Option<Presented<'h>>, Option<&'h str>), Problem> {
+    let access =
+        credentials::access_token(headers, &app.cookies).map_err(|Ambiguous| Problem::credentials_ambiguous())?;
+    let refresh_cookie = cookies::read(headers, &app.cookies.refresh).map_err(|_| Problem::credentials_ambiguous())?;
+    if !access.is_some_and(|presented| presented.by_bearer) {
+        csrf::check(headers, &app.cookies, access.is_some() || refresh_cookie.is_some())?;
+    }
+    Ok((access, refresh_cookie))
+}
+
+/// Ends what a request with `headers`, and perhaps a refresh token in its form, presents. Durable on return (I4).
+pub(crate) async fn out(
+    app: &App,
+    headers: &HeaderMap,
+    scope: LogoutScope,
+    by_form: Option<&str>,
+    actor: Actor<'_>,
+) -> Result<LoggedOut, Problem> {
+    let (access, refresh_cookie) = presented(app, headers)?;
     let access = access.map(|presented| (presented.token, TokenType::Access));
     // Both, where the form and the cookie have one each: whatever was presented is to end.
-    let by_form = form.value("refresh_token");
     let refresh = by_form
         .into_iter()
         .chain(refresh_cookie.filter(|cookie| Some(*cookie) != by_form));
@@ -54,10 +75,10 @@ pub(super) async fn logout(
         .into_iter()
         .chain(refresh.map(|token| (token, TokenType::Refresh)))
     {
-        match app.judge_to_end(app.keyring.verify(token, typ)).await {
+        match app.judge_to_end(app.verify(token, typ).await).await {
             Ok(token) => {
                 sub = sub.or_else(|| token.claims().sub().cloned());
-                let asked = revocation(&app, &token, scope);
+                let asked = revocation(app, &token, scope);
                 let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
                 revocations.extend(new);
                 if matches!(scope, LogoutScope::Token) {
@@ -67,7 +88,7 @@ pub(super) async fn logout(
             // I7: what is not proven to be good has no effect.
             Err(Denial::Refused(refusal)) => tracing::debug!(%refusal, "a token at logout revokes nothing"),
             // The cookies stay, so that the client can try again.
-            Err(Denial::Unknown(error)) => return Err(error.into()),
+            Err(Denial::Unknown(error)) => return Err(error),
         }
     }
     let told = revocations.len();
@@ -76,24 +97,36 @@ pub(super) async fn logout(
         Vec::new()
     } else {
         // I4: the answer leaves only after this is durable.
-        app.kept.denylist.submit(revocations)?.await?
+        app.kept.denylist.submit(revocations.clone())?.await?
     };
+    if matches!(scope, LogoutScope::Everywhere) {
+        for (receipt, asked) in receipts.iter_mut().zip(revocations) {
+            if !receipt.changed && matches!(asked.target(), Target::Subject { .. }) {
+                *receipt = app.end_all(asked).await?;
+            }
+        }
+    }
     receipts.truncate(told);
     if !receipts.is_empty() {
         let targets: Vec<_> = receipts.iter().map(|r| json!(r.revocation.target())).collect();
-        let entry = Entry::new("logout").from(&sender).with("scope", scope.as_str());
+        let entry = Entry::new("logout").done_by(actor).with("scope", scope.as_str());
         let entry = entry.with("sub", sub.map(|sub| sub.to_string()));
         app.kept
             .trail
             .note(entry.with("targets", targets).outcome("logged_out"));
     }
-    answer(&app, &receipts)
+    Ok(LoggedOut::of(app, &receipts))
 }
 
-#[derive(Clone, Copy)]
-enum LogoutScope {
+/// How much of what was presented a logout ends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogoutScope {
+    /// The access token, and the refresh token that was presented beside it with what it can be exchanged for.
     Token,
+    /// The whole login, on this device.
+    #[default]
     Session,
+    /// Every login of the user, on every device, up to now.
     Everywhere,
 }
 
@@ -107,16 +140,20 @@ impl LogoutScope {
     }
 }
 
-fn scope(query: Option<&str>, form: Option<&str>) -> Result<LogoutScope, Problem> {
+/// What a logout is asked to end; none for all sessions of the user but the one that asks.
+fn scope(query: Option<&str>, form: Option<&str>) -> Result<Option<LogoutScope>, Problem> {
     match (query, form) {
         (Some(one), Some(other)) if one != other => Err(Problem::request_invalid("query and form differ in scope")),
         (Some(word), _) | (None, Some(word)) => match word {
-            "token" => Ok(LogoutScope::Token),
-            "session" => Ok(LogoutScope::Session),
-            "everywhere" => Ok(LogoutScope::Everywhere),
-            _ => Err(Problem::request_invalid("scope is token, session or everywhere")),
+            "token" => Ok(Some(LogoutScope::Token)),
+            "session" => Ok(Some(LogoutScope::Session)),
+            "everywhere" => Ok(Some(LogoutScope::Everywhere)),
+            "others" => Ok(None),
+            _ => Err(Problem::request_invalid(
+                "scope is token, session, everywhere or others",
+            )),
         },
-        (None, None) => Ok(LogoutScope::Session),
+        (None, None) => Ok(Some(LogoutScope::default())),
     }
 }
 
@@ -136,40 +173,120 @@ fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Re
     Some(Revocation::new(target, Reason::Logout, &app.policy, now).expiring(claims.exp(), &app.policy))
 }
 
+/// Ends every other session of the user; this one goes on with the tokens that are answered, the way the old one came. A
+/// token that is not good is refused here: nobody shall be told that the others are out when they are not.
+async fn others(app: &App, by_form: Option<&str>, cookie: Option<&str>, actor: Actor<'_>) -> Result<Response, Problem> {
+    let (token, by_cookie) = match (by_form, cookie) {
+        (Some(one), Some(other)) if one != other => return Err(Problem::credentials_ambiguous()),
+        (Some(token), _) => (token, false),
+        (None, Some(token)) => (token, true),
+        (None, None) => {
+            return Err(Problem::request_invalid(
+                "scope=others needs the refresh token, which browsers send to /auth/logout alone",
+            ));
+        }
+    };
+    let (pair, receipt) = app.end_others(token).await?;
+    let entry = Entry::new("logout").done_by(actor).with("scope", "others");
+    app.kept
+        .trail
+        .note(entry.about(receipt.revocation.target()).outcome("logged_out"));
+    let mut set = HeaderMap::new();
+    if by_cookie {
+        cookies::append(&mut set, pair.cookies())?;
+    }
+    let told = OthersOut {
+        told: Body::of("Logged out everywhere else", app, &[receipt]),
+        pair,
+    };
+    Ok((Pair::headers(), set, Json(told)).into_response())
+}
+
 #[derive(Serialize)]
-struct LoggedOut {
+struct OthersOut {
+    #[serde(flatten)]
+    told: Body,
+    #[serde(flatten)]
+    pair: Pair,
+}
+
+/// What a logout is answered with. Beside a response it clears the cookies; as one of its own it says, too, what was ended.
+#[derive(Clone, Debug)]
+pub struct LoggedOut {
+    body: Body,
+    cleared: [String; 2],
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Body {
     message: &'static str,
     revoked: Vec<Revoked>,
     effective_at: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Revoked {
     kind: &'static str,
     id: String,
     retained_until: u64,
 }
 
-fn answer(app: &App, receipts: &[Receipt]) -> Result<Response, Problem> {
-    let revoked = receipts.iter().map(|receipt| {
-        let kind = receipt.revocation.target().as_ref().kind();
-        tracing::info!(id = %receipt.id, %kind, "logged out");
-        Revoked {
-            kind: kind.as_str(),
-            id: receipt.id.to_string(),
-            retained_until: receipt.revocation.retained_until().as_secs(),
+impl Body {
+    fn of(message: &'static str, app: &App, receipts: &[Receipt]) -> Self {
+        let revoked = receipts.iter().map(|receipt| {
+            let kind = receipt.revocation.target().as_ref().kind();
+            tracing::info!(id = %receipt.id, %kind, "logged out");
+            Revoked {
+                kind: kind.as_str(),
+                id: receipt.id.to_string(),
+                retained_until: receipt.revocation.retained_until().as_secs(),
+            }
+        });
+        let effective_at = receipts.iter().map(|r| r.revocation.effective_at()).max();
+        Self {
+            message,
+            revoked: revoked.collect(),
+            effective_at: effective_at.unwrap_or_else(|| app.now()).as_secs(),
         }
-    });
-    let effective_at = receipts.iter().map(|r| r.revocation.effective_at()).max();
-    let mut response = Json(LoggedOut {
-        message: "Logged out successfully",
-        revoked: revoked.collect(),
-        effective_at: effective_at.unwrap_or_else(|| app.now()).as_secs(),
-    })
-    .into_response();
-    for cookie in [&app.cookies.access, &app.cookies.refresh] {
-        let cleared = HeaderValue::try_from(app.cookies.clear(cookie)).map_err(Problem::internal)?;
-        response.headers_mut().append(header::SET_COOKIE, cleared);
     }
-    Ok(response)
+}
+
+impl LoggedOut {
+    fn of(app: &App, receipts: &[Receipt]) -> Self {
+        Self {
+            body: Body::of("Logged out successfully", app, receipts),
+            cleared: [&app.cookies.access, &app.cookies.refresh].map(|cookie| app.cookies.clear(cookie)),
+        }
+    }
+
+    /// Whether anything was ended; nothing is where no token was good any more.
+    #[must_use]
+    pub fn has_ended_anything(&self) -> bool {
+        !self.body.revoked.is_empty()
+    }
+
+    /// The `Set-Cookie` values that clear the cookies.
+    #[must_use]
+    pub fn cookies(&self) -> &[String] {
+        &self.cleared
+    }
+}
+
+impl IntoResponseParts for LoggedOut {
+    type Error = Problem;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Problem> {
+        cookies::append(parts.headers_mut(), &self.cleared)?;
+        Ok(parts)
+    }
+}
+
+impl IntoResponse for LoggedOut {
+    fn into_response(self) -> Response {
+        let mut response = Json(&self.body).into_response();
+        match cookies::append(response.headers_mut(), &self.cleared) {
+            Ok(()) => response,
+            Err(problem) => problem.into_response(),
+        }
+    }
 }

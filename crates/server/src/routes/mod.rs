@@ -1,15 +1,17 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
 mod audit;
+mod backchannel;
+mod events;
 mod explain;
 mod health;
 mod jwks;
 mod listing;
-mod logout;
+pub(crate) mod logout;
 mod oauth;
 mod observe;
 mod refresh;
-mod revocations;
+pub(crate) mod revocations;
 mod sessions;
 mod stats;
 mod verify;
@@ -29,17 +31,38 @@ use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
 pub fn public(serving: impl Into<Serving>) -> Router {
-    finish(
-        Router::new()
-            .route("/auth/verify", any(verify::verify))
-            .route("/auth/logout", post(logout::logout))
-            .route("/logout", post(logout::logout))
-            .route("/auth/refresh", post(refresh::refresh))
-            .route("/auth/session", get(refresh::own))
-            .merge(oauth::routes())
-            .route("/.well-known/jwks.json", get(jwks::jwks)),
-        serving.into(),
-    )
+    finish(open_routes(), serving.into())
+}
+
+/// The same, to be merged into the router of an application that has a fallback and a health check of its own: `/auth/*`,
+/// `/logout`, `/oauth/*` and `/.well-known/*`.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use ostracon_server::{Authenticated, Serving, router};
+///
+/// // For whatever state an application has; here for `Serving` alone.
+/// fn application(ostracon: Serving) -> Router {
+///     Router::new()
+///         .route("/me", get(async |me: Authenticated| me.subject().to_string()))
+///         .merge(router(ostracon.clone()))
+///         .with_state(ostracon)
+/// }
+/// ```
+pub fn router<S: Clone + Send + Sync + 'static>(serving: impl Into<Serving>) -> Router<S> {
+    limit(open_routes(), serving.into())
+}
+
+fn open_routes() -> Router<Serving> {
+    Router::new()
+        .route("/auth/verify", any(verify::verify))
+        .route("/auth/logout", post(logout::logout))
+        .route("/logout", post(logout::logout))
+        .route("/auth/backchannel-logout", post(backchannel::logout))
+        .route("/auth/refresh", post(refresh::refresh))
+        .route("/auth/session", get(refresh::own))
+        .merge(oauth::routes())
+        .route("/.well-known/jwks.json", get(jwks::jwks))
 }
 
 /// What operators and trusted backends may ask.
@@ -50,6 +73,7 @@ pub fn admin(serving: impl Into<Serving>) -> Router {
             .route("/v1/sessions/{sid}", delete(sessions::end))
             .route("/v1/revocations", post(revocations::create).get(listing::list))
             .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
+            .route("/v1/events", get(events::events))
             .route("/v1/explain", post(explain::explain))
             .route("/v1/stats", get(stats::stats))
             .route("/v1/audit", get(audit::list))
@@ -59,10 +83,16 @@ pub fn admin(serving: impl Into<Serving>) -> Router {
 }
 
 fn finish(router: Router<Serving>, serving: Serving) -> Router {
-    router
+    let router = router
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .fallback(async || Problem::not_found())
+        .fallback(async || Problem::not_found());
+    limit(router, serving)
+}
+
+/// What holds for every route, wherever it is served.
+fn limit<S: Clone + Send + Sync + 'static>(router: Router<Serving>, serving: Serving) -> Router<S> {
+    router
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(serving.clone(), in_time))

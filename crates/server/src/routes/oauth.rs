@@ -68,9 +68,9 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let (client, form) = called(&app, request, Some(Role::Revoke)).await?;
     // Which kind of token it is it says itself, so that a wrong hint costs nothing (P66, P79).
-    let token = match app.judge_to_end(app.verify_either(token_of(&form)?)).await {
+    let token = match app.judge_to_end(app.verify_either(token_of(&form)?).await).await {
         Ok(token) => token,
-        Err(Denial::Unknown(error)) => return Err(Problem::from(error).into()),
+        Err(Denial::Unknown(problem)) => return Err(problem.into()),
         // What is not good is no error: it is as dead as its client wants it (RFC 7009 §2.2).
         Err(Denial::Refused(_)) => return Ok(StatusCode::OK),
     };
@@ -101,7 +101,7 @@ async fn introspect(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let (_, form) = called(&app, request, Some(Role::Introspect)).await?;
     match app.judge_either(token_of(&form)?).await {
         Ok(token) => Ok(Json(active(token.typ(), token.claims())).into_response()),
-        Err(Denial::Unknown(error)) => Err(Problem::from(error).into()),
+        Err(Denial::Unknown(problem)) => Err(problem.into()),
         Err(Denial::Refused(_)) => Ok(Json(json!({"active": false})).into_response()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use ostracon_core::{ClientId, SessionId, Subject, TokenType, UnixTime};
@@ -45,12 +45,7 @@ pub(super) async fn refresh(State(app): State<Arc<App>>, request: Request) -> Re
     let pair = app.refresh(token, wish).await?;
     let mut set = HeaderMap::new();
     if by_cookie {
-        for cookie in pair.cookies() {
-            set.append(
-                header::SET_COOKIE,
-                HeaderValue::try_from(cookie).map_err(Problem::internal)?,
-            );
-        }
+        cookies::append(&mut set, pair.cookies())?;
     }
     Ok((Pair::headers(), set, Json(pair)).into_response())
 }

@@ -18,7 +18,7 @@ use crate::{
     body,
     client::{Caller, Role},
     problem::Problem,
-    sender::Sender,
+    sender::{Actor, Sender},
     strict::Object,
     trail::Entry,
 };
@@ -62,7 +62,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
     let body::Json(body) = body?;
     match asked(&app, body).await? {
-        Asked::New(revocation) => carry_out(&app, revocation, client.id(), &sender).await,
+        Asked::New(revocation) => carry_out(&app, revocation, Actor::Client(client.id(), &sender)).await,
         Asked::Stands(receipt) => {
             app.record_revocations(std::slice::from_ref(&receipt), client.id(), &sender)
                 .await?;
@@ -71,16 +71,22 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     }
 }
 
-/// Revokes at the word of the client `id`, durably and with a record of it, and answers with the receipt: 201, or 200 when
-/// it was already so.
-pub(super) async fn carry_out(
-    app: &App,
-    revocation: Revocation,
-    id: &str,
-    sender: &Sender,
-) -> Result<Response, Problem> {
+/// Revokes at the word of `actor`, durably and with a record of it, and answers with the receipt: 201, or 200 when it was
+/// already so.
+pub(super) async fn carry_out(app: &App, revocation: Revocation, actor: Actor<'_>) -> Result<Response, Problem> {
+    let receipt = make_stand(app, revocation, actor).await?;
+    let status = if receipt.changed {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+}
+
+/// Revokes at the word of `actor`, and records it. Durable on return (I4), and from then on no check passes (I9).
+pub(crate) async fn make_stand(app: &App, revocation: Revocation, actor: Actor<'_>) -> Result<Receipt, Problem> {
     app.kept.trail.ready()?;
-    let entry = Entry::of_revocation(&revocation).by(id).from(sender);
+    let entry = Entry::of_revocation(&revocation).done_by(actor);
     let receipt = match written(app, revocation).await {
         Ok(receipt) => receipt,
         Err(problem) => {
@@ -93,12 +99,7 @@ pub(super) async fn carry_out(
     let word = if receipt.changed { "revoked" } else { "stood" };
     let entry = entry.with("id", receipt.id.to_string()).outcome(word);
     app.kept.trail.record(entry).await?;
-    let status = if receipt.changed {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+    Ok(receipt)
 }
 
 async fn written(app: &App, revocation: Revocation) -> Result<Receipt, Problem> {
@@ -114,8 +115,14 @@ async fn written(app: &App, revocation: Revocation) -> Result<Receipt, Problem> 
     let now = app.now();
     match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
         Some(receipt) => Ok(receipt),
+        None if ends_all_by_now(&revocation) => Ok(app.end_all(revocation).await?),
         None => first(app.kept.denylist.submit(vec![revocation])?.await?),
     }
+}
+
+/// Whether a subject is cut off now, and not at another date that somebody chose.
+fn ends_all_by_now(revocation: &Revocation) -> bool {
+    matches!(revocation.target(), Target::Subject { .. }) && revocation.cutoff() == Some(revocation.effective_at())
 }
 
 pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
@@ -138,37 +145,16 @@ enum Asked {
 }
 
 async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
-    let now = app.revoking_at();
     match (body.target, &body.token) {
         (Some(Object(target)), None) => {
             let target = target_of(app, target)?;
-            let kind = target.as_ref().kind();
-            let mut revocation = Revocation::new(target, body.reason, &app.policy, now);
-            if let Some(before) = body.before {
-                if !kind.has_cutoff() {
-                    return Err(Problem::member_invalid(
-                        "before",
-                        format_args!("a {kind} has no cut-off"),
-                    ));
-                }
-                if UnixTime::from_secs(before) > now.saturating_add(FARTHEST_AHEAD) {
-                    return Err(Problem::member_invalid(
-                        "before",
-                        "more than 400 days ahead; it is in seconds",
-                    ));
-                }
-                revocation = revocation.before(UnixTime::from_secs(before), &app.policy);
-            }
-            if let Some(exp) = body.exp {
-                revocation = revocation.expiring(ending(app, kind.as_str() == "token", exp, now)?, &app.policy);
-            }
-            if revocation.retained_until() <= now {
-                return Err(Problem::member_invalid(
-                    "before",
-                    "so long ago that no token of that time is alive",
-                ));
-            }
-            Ok(Asked::New(revocation.noted(body.note)))
+            let terms = Terms {
+                before: body.before.map(UnixTime::from_secs),
+                exp: body.exp.map(UnixTime::from_secs),
+                reason: body.reason,
+                note: body.note,
+            };
+            terms.of(app, target).map(Asked::New)
         }
         (None, Some(token)) => {
             if body.before.is_some() || body.exp.is_some() {
@@ -186,10 +172,62 @@ async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
     }
 }
 
+/// What is said about a revocation beside its target.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) before: Option<UnixTime>,
+    pub(crate) exp: Option<UnixTime>,
+    pub(crate) reason: Reason,
+    pub(crate) note: Option<Note>,
+}
+
+impl Terms {
+    /// The revocation of `target`, from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] `member_invalid` where it would not do what it says.
+    pub(crate) fn of(self, app: &App, target: Target) -> Result<Revocation, Problem> {
+        let now = app.revoking_at();
+        let kind = target.as_ref().kind();
+        if app.keyring.issuer(target.as_ref().iss()).is_none() {
+            return Err(Problem::member_invalid(
+                "target.iss",
+                "is no issuer that is trusted here, so nothing would be denied",
+            ));
+        }
+        let mut revocation = Revocation::new(target, self.reason, &app.policy, now);
+        if let Some(before) = self.before {
+            if !kind.has_cutoff() {
+                return Err(Problem::member_invalid(
+                    "before",
+                    format_args!("a {kind} has no cut-off"),
+                ));
+            }
+            if before > now.saturating_add(FARTHEST_AHEAD) {
+                return Err(Problem::member_invalid(
+                    "before",
+                    "more than 400 days ahead; it is in seconds",
+                ));
+            }
+            revocation = revocation.before(before, &app.policy);
+        }
+        if let Some(exp) = self.exp {
+            revocation = revocation.expiring(ending(app, kind.as_str() == "token", exp, now)?, &app.policy);
+        }
+        if revocation.retained_until() <= now {
+            return Err(Problem::member_invalid(
+                "before",
+                "so long ago that no token of that time is alive",
+            ));
+        }
+        Ok(revocation.noted(self.note))
+    }
+}
+
 /// `exp` of the token of a target: one that policy could accept, so that the entry covers it (I1).
-fn ending(app: &App, is_token: bool, exp: u64, now: UnixTime) -> Result<UnixTime, Problem> {
+fn ending(app: &App, is_token: bool, exp: UnixTime, now: UnixTime) -> Result<UnixTime, Problem> {
     let refused = |problem: &str| Err(Problem::member_invalid("exp", problem));
-    let exp = UnixTime::from_secs(exp);
     if !is_token {
         return refused("only a token has one");
     }
@@ -209,21 +247,14 @@ fn ending(app: &App, is_token: bool, exp: u64, now: UnixTime) -> Result<UnixTime
 fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Problem> {
     let own = || Value::from(app.tokens.issuer.as_str());
     target.entry("iss").or_insert_with(own);
-    let target: Target = serde_path_to_error::deserialize(Value::Object(target))
-        .map_err(|error| Problem::member_invalid("target", body::without_values(error.inner())))?;
-    if app.keyring.issuer(target.as_ref().iss()).is_none() {
-        return Err(Problem::member_invalid(
-            "target.iss",
-            "is no issuer that is trusted here, so nothing would be denied",
-        ));
-    }
-    Ok(target)
+    serde_path_to_error::deserialize(Value::Object(target))
+        .map_err(|error| Problem::member_invalid("target", body::without_values(error.inner())))
 }
 
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
-    let token = match app.judge_to_end(app.verify_either(token)).await {
+    let token = match app.judge_to_end(app.verify_either(token).await).await {
         Ok(token) => token,
-        Err(Denial::Unknown(error)) => return Err(error.into()),
+        Err(Denial::Unknown(problem)) => return Err(problem),
         Err(Denial::Refused(Refusal::Revoked(revocation))) => {
             let id = app.kept.denylist.id(revocation.target().as_ref());
             return Ok(Asked::Stands(Receipt {

@@ -19,8 +19,8 @@ use crate::{
     client::{Caller, Role},
     login::Login,
     problem::Problem,
-    sender::Sender,
-    session::{Pair, RESERVED},
+    sender::{Actor, Sender},
+    session::Pair,
     strict::Object,
 };
 
@@ -36,6 +36,16 @@ struct Body {
     claims: Object,
     /// What the list of sessions shows.
     device: Option<Note>,
+    /// Why every other session of the subject is ended, if they are.
+    end_others: Option<Reason>,
+}
+
+/// A first pair, and what ended the sessions before it.
+#[derive(Serialize)]
+struct Alone<'a> {
+    #[serde(flatten)]
+    pair: Pair,
+    ended: revocations::Answer<'a>,
 }
 
 #[derive(Deserialize)]
@@ -47,41 +57,43 @@ enum OneOrMany {
 
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
     let body = body::Json::<Body>::from_request(request, &()).await;
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Issue))?;
     let body::Json(body) = body?;
-    let login = login(&app, body, client.id())?;
+    let end_others = body.end_others;
+    let login = login(body, client.id())?;
+    if let Some(reason) = end_others {
+        caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
+        app.kept.trail.ready()?;
+        let (pair, receipt) = app.log_in_alone(login, reason).await?;
+        app.record_revocations(std::slice::from_ref(&receipt), client.id(), &sender)
+            .await?;
+        let ended = revocations::answer(receipt.id, &receipt.revocation);
+        return Ok((StatusCode::CREATED, Pair::headers(), Json(Alone { pair, ended })).into_response());
+    }
     let pair = app.log_in(login).await?;
     Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
 }
 
-fn login(app: &App, body: Body, caller: &str) -> Result<Login, Problem> {
+fn login(body: Body, caller: &str) -> Result<Login, Problem> {
     let aud = match body.aud {
-        None => vec![app.tokens.audience.to_string()],
+        None => Vec::new(),
+        // Nobody is not the same as nothing said.
+        Some(OneOrMany::Many(none)) if none.is_empty() => {
+            return Err(Problem::member_invalid("aud", "at least one name is needed"));
+        }
         Some(OneOrMany::One(one)) => vec![one],
         Some(OneOrMany::Many(many)) => many,
     };
-    let fits = |a: &String| !a.is_empty() && a.len() <= 255 && !a.chars().any(char::is_control);
-    if aud.is_empty() || aud.len() > 16 || !aud.iter().all(fits) {
-        return Err(Problem::member_invalid(
-            "aud",
-            "1 to 16 names of 1 to 255 bytes without control characters",
-        ));
-    }
-    if let Some(name) = RESERVED.into_iter().find(|name| body.claims.0.contains_key(*name)) {
-        return Err(Problem::member_invalid(
-            &format!("claims.{name}"),
-            "is not the application's to set",
-        ));
-    }
     Ok(Login {
         sub: body.sub,
         aud,
-        client_id: match body.client_id {
+        client_id: Some(match body.client_id {
             Some(client_id) => client_id,
             None => ClientId::new(caller).map_err(Problem::internal)?,
-        },
+        }),
         scope: Scope::new(&body.scope).map_err(|problem| Problem::member_invalid("scope", problem))?,
         device: body.device,
         claims: body.claims.0,
@@ -176,5 +188,5 @@ pub(super) async fn end(
         &app.policy,
         app.revoking_at(),
     );
-    revocations::carry_out(&app, revocation, client.id(), &sender).await
+    revocations::carry_out(&app, revocation, Actor::Client(client.id(), &sender)).await
 }

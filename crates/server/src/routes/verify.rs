@@ -3,9 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    Extension,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode},
 };
 use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Tier, TokenType};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -21,7 +20,7 @@ use crate::{
 /// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
-    peer: Option<Extension<Peer>>,
+    extensions: Extensions,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Problem> {
@@ -29,19 +28,16 @@ pub(super) async fn verify(
         .map_err(|Ambiguous| Problem::credentials_ambiguous().with_status(StatusCode::UNAUTHORIZED))?
         .ok_or_else(Problem::token_missing)?;
     let rule = Rule::parse(query.as_deref().unwrap_or("")).map_err(|p| p.with_status(StatusCode::FORBIDDEN))?;
-    let audience = rule.aud.as_deref().unwrap_or(&app.tokens.audience);
-    let path = Some(forwarded_path(
-        &app,
-        peer.and_then(|Extension(Peer(address))| address),
-        &headers,
-    ));
+    let token = app.verify(presented.token, TokenType::Access).await?;
+    let audience = rule.aud.as_deref().or_else(|| app.usual_audience(&token));
+    let path = Some(forwarded_path(&app, Peer::address(&extensions), &headers));
     let demand = Demand {
-        audiences: &[audience],
+        audiences: audience.as_slice(),
         scope: rule.scope,
         tier: rule.tier,
         path,
     };
-    let token = app.judge(presented.token, TokenType::Access, &demand).await?;
+    let token = app.judge_verified(token, &demand).await?;
     Ok(identity(token.claims()))
 }
 

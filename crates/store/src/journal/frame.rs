@@ -8,6 +8,8 @@
 //! A record is `1` and a row (revoke), `2` and the row of a revocation of the target (lift), or `3` and seconds (8)
 //! (forget).
 
+use std::io;
+
 use ostracon_core::{Policy, Reason, Revocation, UnixTime};
 
 use super::Record;
@@ -144,6 +146,22 @@ pub(super) fn records(mut bytes: &[u8]) -> impl Iterator<Item = Result<Record, R
         bytes = rest;
         Some(decode(record))
     })
+}
+
+/// The bytes of the frame that `source` is at, not judged yet.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::UnexpectedEof`] where it ends before the frame does, and [`io::ErrorKind::InvalidData`] for a length
+/// that no frame has.
+pub(super) fn read(source: &mut impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; HEAD];
+    source.read_exact(&mut bytes)?;
+    let len = bytes.first_chunk::<4>().map_or(0, |len| u32::from_be_bytes(*len));
+    let len = usize::try_from(len).ok().filter(|len| *len <= MAX_BODY);
+    bytes.resize(HEAD.saturating_add(len.ok_or(io::ErrorKind::InvalidData)?), 0);
+    source.read_exact(bytes.get_mut(HEAD..).unwrap_or_default())?;
+    Ok(bytes)
 }
 
 /// Whether a whole frame begins anywhere in `bytes`: what lies behind a torn frame was never written, so if something

@@ -5,6 +5,7 @@
 //! with a seal that says what it holds, so that opening reads only what the engine has not got.
 
 mod frame;
+mod reading;
 mod recovery;
 mod segment;
 
@@ -14,6 +15,7 @@ use ostracon_core::{Revocation, Target, UnixTime};
 
 pub(crate) use self::{
     frame::MAX_GROUP,
+    reading::Reader,
     recovery::{Recovered, begin, is_unwritten, recover},
     segment::{Journal, Sealed},
 };

@@ -46,6 +46,39 @@ fn a72_a_cutoff_spares_what_is_issued_after_its_second() {
     assert_eq!([NOW - 1, NOW, NOW + 1].map(denied), [true, true, false]);
 }
 
+/// Of sessions that all end each other at once, one is left, however they are mixed.
+#[test]
+fn i9_who_is_denied_revokes_nothing_also_in_a_race() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    let [_, session, subject, ..] = all_kinds();
+    let first = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let (claims, cutoff) = (claims(NOW), revocation(subject.clone()));
+                let commit = denylist.submit_unless_denied(&Targets::of(&claims, None), at(NOW), cutoff);
+                let receipt = commit.unwrap().wait().unwrap().remove(0);
+                assert_eq!(receipt.id, denylist.id(subject.as_ref()));
+                first.fetch_add(receipt.changed.into(), Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(first.into_inner(), 1);
+    // One from behind the cut-off is good, until its session is ended.
+    let later = claims(NOW + 1);
+    let ends = |before| {
+        let cutoff = revocation(subject.clone()).before(at(before), &Policy::default());
+        let commit = denylist.submit_unless_denied(&Targets::of(&later, None), at(NOW), cutoff);
+        commit.unwrap().wait().unwrap().remove(0)
+    };
+    denylist.revoke(revocation(session.clone())).unwrap();
+    let refused = ends(NOW + 1);
+    assert_eq!((refused.changed, refused.revocation.target()), (false, &session));
+    denylist.lift(session).unwrap();
+    assert!(ends(NOW + 1).changed && !ends(NOW + 1).changed);
+}
+
 #[test]
 fn the_stricter_entry_stands_and_a_repetition_costs_no_disk() {
     let dir = tempfile::tempdir().unwrap();

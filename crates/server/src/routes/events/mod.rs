@@ -1,0 +1,117 @@
+//! `GET /v1/events`: what is revoked and lifted, told as it takes effect (server-sent events, WHATWG HTML §9.2).
+//!
+//! A stream begins with a block that has an id and no data: the position that it starts from, which is no event, but is
+//! where a client that is cut off before the first one goes on. Heartbeats are the same, so a client that filters keeps
+//! up, too, and is not told one day that its position is gone.
+
+mod teller;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response, Sse, sse},
+};
+use ostracon_core::{Reason, Target};
+use ostracon_store::{Denylist, Event};
+use serde::Serialize;
+
+use self::teller::Teller;
+use super::{listing::Filter, revocations::answer};
+use crate::{
+    body::Parameters,
+    client::{Caller, Role},
+    listen::Cutter,
+    problem::Problem,
+    serving::Serving,
+};
+
+pub(super) async fn events(State(serving): State<Serving>, request: Request) -> Result<Response, Problem> {
+    // From here on no change of the configuration is missed: a client that loses its role loses its stream.
+    let (mut apps, ending) = serving.watch();
+    let app = apps.borrow_and_update().clone();
+    let caller = Caller::of(&request);
+    let client = caller.authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
+    query.only(&["last_event_id", "kind", "sub", "rotated"])?;
+    let wanted = Wanted::parse(&query)?;
+    let position = position(caller.headers(), &query)?;
+    let place = app
+        .kept
+        .streams
+        .enter(&app.limits)
+        .ok_or_else(Problem::streams_exhausted)?;
+
+    let (teller, told) = Teller::new(app.denylist(), position, wanted, app.limits.event_heartbeat);
+    let cutter = request.extensions().get::<Cutter>().cloned();
+    tokio::spawn(teller.run(apps, ending, client.clone(), cutter, place));
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // nginx would else collect events until there are some kilobytes of them.
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    Ok((headers, Sse::new(told)).into_response())
+}
+
+/// The change after which to begin; none for from now on. A browser that reconnects sends the header, and the query that
+/// its page began with once more: the header is the later of the two.
+fn position(headers: &HeaderMap, query: &Parameters) -> Result<Option<u64>, Problem> {
+    let invalid = || {
+        Problem::request_invalid("the last event id is none that was told; without one, events are told from now on")
+    };
+    let header = headers.get("last-event-id").map(HeaderValue::to_str).transpose();
+    let text = header.map_err(|_| invalid())?.or(query.value("last_event_id"));
+    text.filter(|text| !text.is_empty())
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| invalid())
+}
+
+/// What a listener asked for.
+#[derive(Debug)]
+struct Wanted {
+    filter: Filter,
+    rotated: bool,
+}
+
+#[derive(Serialize)]
+struct Lifted<'a> {
+    id: String,
+    target: &'a Target,
+}
+
+impl Wanted {
+    fn parse(query: &Parameters) -> Result<Self, Problem> {
+        let rotated = match query.value("rotated") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::request_invalid("rotated is true or false")),
+        };
+        let filter = Filter::parse(query)?;
+        Ok(Self { filter, rotated })
+    }
+
+    /// `event` as it is told, if it is.
+    fn event(&self, denylist: &Denylist, number: u64, event: &Event) -> Option<Result<sse::Event, axum::Error>> {
+        let (name, target) = match event {
+            // A rotated token ends nothing that an application holds open; its session goes on.
+            Event::Revoked(revocation) if revocation.reason() == Reason::Rotated && !self.rotated => return None,
+            Event::Revoked(revocation) => ("revocation", revocation.target()),
+            Event::Lifted(target) => ("lift", target),
+        };
+        if !self.filter.takes(target) {
+            return None;
+        }
+        let id = denylist.id(target.as_ref());
+        let told = sse::Event::default().id(number.to_string()).event(name);
+        Some(match event {
+            Event::Revoked(revocation) => told.json_data(answer(id, revocation)),
+            Event::Lifted(target) => told.json_data(Lifted {
+                id: id.to_string(),
+                target,
+            }),
+        })
+    }
+}
