@@ -17,7 +17,7 @@ use crate::{
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
     opening::{self, State},
-    options::Options,
+    options::{Durability, Options},
     prefilter::Prefilter,
     shared::{Shared, unpoisoned},
     stats::{PrefilterState, Stats},
@@ -97,11 +97,13 @@ impl Denylist {
         tracing::info!(replayed, cut_bytes = cut, rebuilt, "opened the denylist");
 
         let prefilter = options.prefilter.then(|| Prefilter::new(options.false_positive_rate));
-        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed));
+        let synced = Arc::clone(journal.synced());
+        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, synced));
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
-        let threads = Threads::start(&shared, journal, applied).map_err(|e| StoreError::io(dir, e))?;
+        let threads =
+            Threads::start(&shared, journal, applied, options.durability).map_err(|e| StoreError::io(dir, e))?;
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
@@ -220,7 +222,8 @@ impl Denylist {
     }
 
     /// Denies what `revocations` name. They become durable together, within one sync of the journal that all who wait
-    /// share. Does not block: wait for the [`Commit`].
+    /// share. Does not block: wait for the [`Commit`]. Under [`Durability::Interval`] the sync comes later, here and
+    /// wherever else something is called durable.
     ///
     /// Once the commit is answered, every check that starts later sees them (I9), and so does every process that opens
     /// the directory after this one, however this one ends (I4). Repeating a revocation keeps the stricter entry and
@@ -326,7 +329,14 @@ impl Denylist {
         Ok(swept)
     }
 
-    /// Waits until the engine has all that was acknowledged, a checkpoint says so, and the prefilter covers it.
+    /// Whether all that was acknowledged so far is on the disk. Always so under [`Durability::Sync`]; otherwise
+    /// [`Denylist::settle`] makes it so.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.shared.synced.is_complete()
+    }
+
+    /// Waits until the disk and the engine have all that was acknowledged, a checkpoint says so, and the prefilter covers it.
     ///
     /// # Errors
     ///
@@ -407,7 +417,7 @@ impl Drop for Denylist {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, journal: Journal, applied: u64) -> std::io::Result<Self> {
+    fn start(shared: &Arc<Shared>, journal: Journal, applied: u64, durability: Durability) -> std::io::Result<Self> {
         let (for_committer, for_keeper) = (Arc::clone(shared), Arc::clone(shared));
         Ok(Self {
             keeper: thread::Builder::new()
@@ -415,7 +425,7 @@ impl Threads {
                 .spawn(move || Keeper::new(&for_keeper, applied).run())?,
             committer: thread::Builder::new()
                 .name("ostracon-commit".into())
-                .spawn(move || committer::run(&for_committer, journal))?,
+                .spawn(move || committer::run(&for_committer, journal, durability))?,
         })
     }
 }

@@ -52,7 +52,7 @@ pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
 pub use files::write_new;
-pub use options::{FALSE_POSITIVE_RATES, Options};
+pub use options::{Durability, FALSE_POSITIVE_RATES, Options};
 pub use registry::{Registry, Session};
 pub use stats::{PrefilterState, Stats};
 

@@ -15,7 +15,7 @@ use crate::{
     digest::{Digest, DigestKey},
     engine::Engine,
     error::StoreError,
-    journal::Sealed,
+    journal::{Sealed, Synced},
     keeper::Mailbox,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
     pub(crate) sealed: Mutex<Vec<Sealed>>,
     pub(crate) open_segment_bytes: AtomicU64,
+    /// How far the journal is on the disk.
+    pub(crate) synced: Arc<Synced>,
     /// Notified when the keeper has emptied a generation of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// In seconds; see [`Shared::forgotten_until`].
@@ -53,7 +55,13 @@ impl core::fmt::Debug for DigestKey {
 }
 
 impl Shared {
-    pub(crate) fn new(key: DigestKey, engine: Engine, prefilter: Option<Prefilter>, sealed: Vec<Sealed>) -> Self {
+    pub(crate) fn new(
+        key: DigestKey,
+        engine: Engine,
+        prefilter: Option<Prefilter>,
+        sealed: Vec<Sealed>,
+        synced: Arc<Synced>,
+    ) -> Self {
         Self {
             key,
             engine,
@@ -63,6 +71,7 @@ impl Shared {
             mailbox: Mailbox::default(),
             sealed: Mutex::new(sealed),
             open_segment_bytes: AtomicU64::new(0),
+            synced,
             drained: Default::default(),
             forgotten_until: AtomicU64::new(0),
             refused: OnceLock::new(),

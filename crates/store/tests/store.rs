@@ -4,6 +4,8 @@
 
 #[path = "store/damage.rs"]
 mod damage;
+#[path = "store/durability.rs"]
+mod durability;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/promises.rs"]
