@@ -9,6 +9,8 @@
 
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/check_store.rs"]
+mod check_store;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/crash.rs"]

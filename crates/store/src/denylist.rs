@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Index rows in one batch of a sweep.
-const SWEEP_BATCH: usize = 512;
+pub(crate) const SWEEP_BATCH: usize = 512;
 
 /// What is revoked, and still is after a restart.
 ///
@@ -78,7 +78,10 @@ impl Denylist {
     /// lost something that was acknowledged (I5).
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         files::create_dir(dir)?;
-        let lock = DirLock::take(dir)?;
+        Self::open_locked(dir, DirLock::take(dir)?, options)
+    }
+
+    pub(crate) fn open_locked(dir: &Path, lock: DirLock, options: &Options) -> Result<Self, StoreError> {
         let identity = opening::identity(dir)?;
         let State {
             engine,
@@ -367,6 +370,11 @@ impl Denylist {
             journal_segments: sealed.len().saturating_add(1),
             forgotten_until: shared.forgotten_until(),
         }
+    }
+
+    /// How many rows the engine has. Walks all of them.
+    pub(crate) fn entries(&self) -> Result<u64, StoreError> {
+        self.shared.engine.len()
     }
 
     /// Bytes that the engine's files take.

@@ -8,6 +8,8 @@
 //!
 //! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
 
+mod survey;
+
 use std::{
     fs::{self, File},
     ops::Bound,
@@ -18,6 +20,7 @@ use std::{
 
 use ostracon_core::{Revocation, UnixTime};
 
+pub(crate) use self::survey::{Claim, Survey};
 use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.

@@ -11,6 +11,17 @@ pub enum StoreError {
     /// Another process has the directory open.
     #[error("{} is in use by another process; stop that one or choose another data_dir", .0.display())]
     Locked(PathBuf),
+    /// There is no store in the directory.
+    #[error("{} holds no denylist; name the data_dir of the configuration", .0.display())]
+    Absent(PathBuf),
+    /// A rebuild would forgive what the engine alone denies. Nothing was changed.
+    #[error("{} lacks {entries} entries that the engine has, and a rebuild would forgive them; repair the store instead, which keeps both", .journal.display())]
+    WouldForget {
+        /// Where the journal is.
+        journal: PathBuf,
+        /// How many it lacks.
+        entries: u64,
+    },
     /// The operating system refused a file operation.
     #[error("{}: {source}", .path.display())]
     Io {

@@ -104,15 +104,15 @@ impl State {
 }
 
 /// Records on their way from the journal into the engine, and what of them is still in memory.
-struct Replay<'a> {
-    key: &'a DigestKey,
-    engine: &'a Engine,
-    changes: HashMap<Digest, Change>,
-    forgotten: UnixTime,
+pub(crate) struct Replay<'a> {
+    pub(crate) key: &'a DigestKey,
+    pub(crate) engine: &'a Engine,
+    pub(crate) changes: HashMap<Digest, Change>,
+    pub(crate) forgotten: UnixTime,
 }
 
 impl Replay<'_> {
-    fn apply(&mut self, record: Record) -> Result<(), StoreError> {
+    pub(crate) fn apply(&mut self, record: Record) -> Result<(), StoreError> {
         match record {
             Record::Forget(until) => self.forgotten = self.forgotten.max(until),
             Record::Lift(target) => {
@@ -128,13 +128,24 @@ impl Replay<'_> {
             }
         }
         if self.changes.len() >= REPLAY_BATCH {
-            for (digest, change) in self.changes.drain() {
-                match change {
-                    Some(revocation) => self.engine.put(&digest, &revocation)?,
-                    None => self.engine.remove(&digest)?,
-                }
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), StoreError> {
+        for (digest, change) in self.changes.drain() {
+            match change {
+                Some(revocation) => self.engine.put(&digest, &revocation)?,
+                None => self.engine.remove(&digest)?,
             }
         }
         Ok(())
+    }
+
+    /// Hands over what is left; answers up to when entries may have been forgotten.
+    pub(crate) fn finish(mut self) -> Result<UnixTime, StoreError> {
+        self.hand_over()?;
+        Ok(self.forgotten)
     }
 }

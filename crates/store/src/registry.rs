@@ -8,6 +8,8 @@
 //! | `sessions` | digest of the subject (16), digest of the session (16) | format (1), bincode of [`Stored`], CRC-32 (4) |
 //! | `due` | end in seconds (8, big-endian), key of the session (32) | nothing |
 
+mod survey;
+
 use std::{
     path::Path,
     sync::{Mutex, mpsc},
@@ -17,6 +19,7 @@ use std::{
 use bincode::{Decode, Encode, config};
 use ostracon_core::{ClientId, Issuer, Note, SessionId, Subject, TargetRef, UnixTime};
 
+pub(crate) use self::survey::survey;
 use crate::{
     digest::DigestKey,
     engine::{fence, set_aside},

@@ -3,6 +3,7 @@
 //! Exit statuses: 0 when all went as told, 1 when something failed, 2 when the command line or the configuration cannot
 //! be used.
 
+mod check_store;
 mod demo;
 mod init;
 mod serve;
@@ -32,6 +33,11 @@ enum Command {
     Demo,
     #[command(about = "Make a configuration, a signing key and a client. Example: ostracon init --dir /etc/ostracon")]
     Init(init::Arguments),
+    /// Check the store of a server that is not running, and mend it. Example: ostracon check-store --dir /var/lib/ostracon
+    ///
+    /// Walks identity, journal, rows, index, checkpoint and the list of sessions, and says for each finding what to do.
+    /// Exits with 0 when all is sound, with 1 when anything is not.
+    CheckStore(check_store::Arguments),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
 }
@@ -47,6 +53,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),
+        Command::CheckStore(arguments) => check_store::check_store(&arguments),
         Command::Secret => secret(),
     };
     match done {

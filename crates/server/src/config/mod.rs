@@ -275,7 +275,8 @@ fn durability(mode: raw::Durability, every: Option<Span>) -> Result<Durability, 
         )),
         (raw::Durability::Interval, every) => {
             let every = every.unwrap_or(Span(Duration::from_millis(100)));
-            let range = Duration::from_millis(1)..=Duration::from_mins(1);
+            // A checkpoint of the engine, which syncs as well, is made a second after the first change.
+            let range = Duration::from_millis(1)..=Duration::from_secs(1);
             within("denylist.sync_every", every, range).map(Durability::Interval)
         }
     }

@@ -10,6 +10,7 @@ mod frame;
 mod recovery;
 mod segment;
 mod synced;
+mod walk;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub(crate) use self::{
     recovery::{Recovered, begin, is_unwritten, recover},
     segment::{Journal, Sealed, When},
     synced::Synced,
+    walk::walk,
 };
 
 /// One change of the denylist.

@@ -60,7 +60,7 @@ pub(crate) struct Sealed {
 
 impl Journal {
     /// Begins a segment in `dir` whose first record will be number `first`.
-    pub(super) fn begin(dir: &Path, store: StoreId, segment_bytes: u64, first: u64) -> Result<Self, StoreError> {
+    pub(crate) fn begin(dir: &Path, store: StoreId, segment_bytes: u64, first: u64) -> Result<Self, StoreError> {
         let path = begin_segment(dir, &store, first)?;
         Self::resume(dir, store, segment_bytes, path, Tail::empty(first))
     }
