@@ -113,6 +113,11 @@ impl Engine {
         StoreError::Engine(Arc::clone(self.failed.get_or_init(|| cause.into())))
     }
 
+    /// Why it is not believed any more, if so.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        self.failed.get().cloned()
+    }
+
     /// Its files do not say what was written to them: a failure that the next opening mends.
     fn damaged(&self, cause: impl Into<String>) -> StoreError {
         if let Err(error) = files::write_new(&self.path.join(DAMAGED), b"") {

@@ -23,7 +23,7 @@ pub enum StoreError {
         entries: u64,
     },
     /// The operating system refused a file operation.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {source}; {}", .path.display(), advice(.source))]
     Io {
         /// What it was about.
         path: PathBuf,
@@ -60,6 +60,19 @@ pub enum StoreError {
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What to do about what the operating system said.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "free some space, or allow more, and start again"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount it writable, or choose another data_dir",
+        io::ErrorKind::PermissionDenied => "give the user that runs this the right to it, or choose another data_dir",
+        io::ErrorKind::NotFound => "something that belongs there is gone; restore a backup",
+        _ => "see to the disk, and start again",
+    }
 }
 
 impl StoreError {

@@ -138,7 +138,8 @@ impl Shared {
 
     /// Why no more is written, if so.
     pub(crate) fn refused(&self) -> Option<Arc<str>> {
-        self.refused.get().cloned()
+        // Also where only a reader came upon it so far: what is written now would wait for an engine that takes nothing.
+        self.refused.get().cloned().or_else(|| self.engine.failure())
     }
 
     /// Writes nothing more: an earlier failure leaves it open what is on the disk.

@@ -1,6 +1,11 @@
 //! The denylist as its users see it: against a model, and across every way that a process can end.
 
-#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 #[path = "store/check.rs"]
 mod check;

@@ -195,8 +195,8 @@ fn i5_a_damaged_journal_is_begun_anew_with_all_that_can_be_read_and_not_by_itsel
         fs::write(path, bytes).unwrap();
     };
     let remove = |path: &Path| fs::remove_file(path).unwrap();
-    type Harm<'a> = &'a dyn Fn(&Path);
-    for (segment, harm) in [(0, &flip as Harm<'_>), (1, &remove), (usize::MAX, &cut)] {
+    let harms: [(usize, &dyn Fn(&Path)); 3] = [(0, &flip), (1, &remove), (usize::MAX, &cut)];
+    for (segment, harm) in harms {
         let dir = closed();
         let all = segments(dir.path());
         harm(all.get(segment).or(all.last()).unwrap());

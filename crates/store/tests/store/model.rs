@@ -227,17 +227,14 @@ impl World {
         self.reopen(true);
         for n in self.lifted.clone() {
             let denylist = self.list();
-            match denylist.entry(target(n).as_ref()).unwrap() {
-                Some(back) => {
-                    let standing = self.entries.get(&n).cloned().unwrap_or_else(|| back.clone());
-                    assert_eq!(back.cutoff().max(standing.cutoff()), back.cutoff());
-                    self.entries.insert(n, back);
-                }
-                None => {
-                    let forgotten = denylist.unlisted().forgotten_until;
-                    let gone = self.entries.remove(&n);
-                    assert!(gone.is_none_or(|gone| gone.retained_until() <= forgotten), "{n}");
-                }
+            if let Some(back) = denylist.entry(target(n).as_ref()).unwrap() {
+                let standing = self.entries.get(&n).map_or(back.cutoff(), Revocation::cutoff);
+                assert!(standing <= back.cutoff(), "{n}");
+                self.entries.insert(n, back);
+            } else {
+                let forgotten = denylist.unlisted().forgotten_until;
+                let gone = self.entries.remove(&n);
+                assert!(gone.is_none_or(|gone| gone.retained_until() <= forgotten), "{n}");
             }
         }
     }
