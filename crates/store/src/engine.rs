@@ -54,6 +54,33 @@ pub(crate) struct Engine {
     path: PathBuf,
     store: StoreId,
     failed: OnceLock<Arc<str>>,
+    _last: LastHandle,
+}
+
+/// The handle of a database that outlives all others: sled syncs when the last one goes, and panics when it cannot.
+///
+/// Fields are dropped in their order, so it has to stand behind those that hold the others.
+pub(crate) struct LastHandle(Option<sled::Db>);
+
+impl LastHandle {
+    pub(crate) fn of(db: &sled::Db) -> Self {
+        Self(Some(db.clone()))
+    }
+}
+
+impl Drop for LastHandle {
+    fn drop(&mut self) {
+        let dropped = fence(|| {
+            drop(self.0.take());
+            Ok(())
+        });
+        if let Err(failure) = dropped {
+            tracing::error!(
+                cause = failure.cause(),
+                "the storage engine was not closed in good order"
+            );
+        }
+    }
 }
 
 impl Engine {
@@ -86,6 +113,7 @@ impl Engine {
             .map_err(|e| StoreError::io(&path, e))?;
         files::sync_dir(dir)?;
         Ok(Self {
+            _last: LastHandle::of(&db),
             db,
             rows,
             due,

@@ -12,7 +12,7 @@ mod survey;
 
 use std::{
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -22,7 +22,7 @@ use ostracon_core::{ClientId, Issuer, Note, SessionId, Subject, TargetRef, UnixT
 pub(crate) use self::survey::survey;
 use crate::{
     digest::DigestKey,
-    engine::{fence, set_aside},
+    engine::{LastHandle, fence, set_aside},
     error::StoreError,
     files,
     shared::unpoisoned,
@@ -91,6 +91,7 @@ struct Trees {
     db: sled::Db,
     sessions: sled::Tree,
     due: sled::Tree,
+    _last: Arc<LastHandle>,
 }
 
 impl core::fmt::Debug for Trees {
@@ -242,7 +243,12 @@ impl Trees {
         run(|| {
             let db = crate::engine::open_unlocked(&config)?;
             let (sessions, due) = (db.open_tree("sessions")?, db.open_tree("due")?);
-            Ok(Self { db, sessions, due })
+            Ok(Self {
+                _last: Arc::new(LastHandle::of(&db)),
+                db,
+                sessions,
+                due,
+            })
         })
     }
 

@@ -156,7 +156,6 @@ fn rows_and_index_are_found_out_and_made_anew() {
 
 #[test]
 fn a_checkpoint_or_an_engine_that_makes_no_sense_is_made_anew_from_the_journal() {
-    type Harm = fn(&Path);
     let nonsense: Harm = |dir| {
         harm(dir, |_, _, meta| {
             meta.insert(b"checkpoint", b"nonsense").unwrap();
@@ -182,20 +181,27 @@ fn a_checkpoint_or_an_engine_that_makes_no_sense_is_made_anew_from_the_journal()
     }
 }
 
+type Harm = fn(&Path);
+
+fn cut(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn remove(path: &Path) {
+    fs::remove_file(path).unwrap();
+}
+
 /// A journal that lost something stops the start. Without a backup, the rows and the rest of it are what there is.
 #[test]
 fn i5_a_damaged_journal_is_begun_anew_with_all_that_can_be_read_and_not_by_itself() {
-    let cut = |path: &Path| {
-        let bytes = fs::read(path).unwrap();
-        fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
-    };
-    let flip = |path: &Path| {
-        let mut bytes = fs::read(path).unwrap();
-        bytes[100] ^= 1;
-        fs::write(path, bytes).unwrap();
-    };
-    let remove = |path: &Path| fs::remove_file(path).unwrap();
-    let harms: [(usize, &dyn Fn(&Path)); 3] = [(0, &flip), (1, &remove), (usize::MAX, &cut)];
+    let harms: [(usize, Harm); 3] = [(0, flip), (1, remove), (usize::MAX, cut)];
     for (segment, harm) in harms {
         let dir = closed();
         let all = segments(dir.path());
