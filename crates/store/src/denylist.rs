@@ -125,7 +125,8 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`]: whether the token is revoked is unknown, and that is all that may be concluded (I5).
+    /// [`StoreError::Engine`], or [`StoreError::Io`] of the engine's disk: whether the token is revoked is unknown, and that
+    /// is all that may be concluded (I5).
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
         let mut hit = None;
         for target in targets.iter() {
@@ -171,7 +172,7 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    /// As for [`Denylist::check`].
     pub fn entry(&self, target: TargetRef<'_>) -> Result<Option<Revocation>, StoreError> {
         let Some(digest) = self.shared.perhaps_listed(target) else {
             return Ok(None);
@@ -184,7 +185,7 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    /// As for [`Denylist::check`].
     pub fn entry_by_id(&self, id: &Digest) -> Result<Option<Revocation>, StoreError> {
         self.shared.look_up(id)
     }

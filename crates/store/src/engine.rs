@@ -8,19 +8,24 @@
 //!
 //! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
 
+mod fence;
 mod survey;
 
 use std::{
     fs::{self, File},
+    io,
     ops::Bound,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use ostracon_core::{Revocation, UnixTime};
 
-pub(crate) use self::survey::{Claim, Survey};
+use self::fence::Failure;
+pub(crate) use self::{
+    fence::{LastHandle, fence, open_unlocked},
+    survey::{Claim, Survey},
+};
 use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
@@ -53,34 +58,11 @@ pub(crate) struct Engine {
     file: File,
     path: PathBuf,
     store: StoreId,
+    /// Why nothing is believed any more that sled says.
     failed: OnceLock<Arc<str>>,
+    /// Why nothing is written any more. What was read before is still right: sled takes in only what it could write.
+    unwritable: OnceLock<Arc<str>>,
     _last: LastHandle,
-}
-
-/// The handle of a database that outlives all others: sled syncs when the last one goes, and panics when it cannot.
-///
-/// Fields are dropped in their order, so it has to stand behind those that hold the others.
-pub(crate) struct LastHandle(Option<sled::Db>);
-
-impl LastHandle {
-    pub(crate) fn of(db: &sled::Db) -> Self {
-        Self(Some(db.clone()))
-    }
-}
-
-impl Drop for LastHandle {
-    fn drop(&mut self) {
-        let dropped = fence(|| {
-            drop(self.0.take());
-            Ok(())
-        });
-        if let Err(failure) = dropped {
-            tracing::error!(
-                cause = failure.cause(),
-                "the storage engine was not closed in good order"
-            );
-        }
-    }
 }
 
 impl Engine {
@@ -122,18 +104,28 @@ impl Engine {
             path: dir.into(),
             store,
             failed: OnceLock::new(),
+            unwritable: OnceLock::new(),
         })
     }
 
-    /// Runs one operation. After the first failure all of them fail: what sled holds in memory is not to be believed.
+    /// Runs one operation. After a failure of its own, which is a panic or damage, all of them fail: what sled holds in
+    /// memory is not to be believed. After one of the disk, reads go on.
     fn run<T>(&self, operation: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
         if let Some(cause) = self.failed.get() {
             return Err(StoreError::Engine(Arc::clone(cause)));
         }
         fence(operation).map_err(|failure| match failure {
-            Failure::Error(sled::Error::Io(error)) => self.fail(error.to_string()),
+            Failure::Error(sled::Error::Io(error)) => self.fail_to_write(error),
             other => self.damaged(other.cause()),
         })
+    }
+
+    /// Runs one that writes.
+    fn write<T>(&self, operation: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+        match self.unwritable.get() {
+            Some(cause) => Err(StoreError::ReadOnly(Arc::clone(cause))),
+            None => self.run(operation),
+        }
     }
 
     fn fail(&self, cause: String) -> StoreError {
@@ -141,9 +133,17 @@ impl Engine {
         StoreError::Engine(Arc::clone(self.failed.get_or_init(|| cause.into())))
     }
 
-    /// Why it is not believed any more, if so.
+    /// The disk's failure, and not a reason to think that the files are damaged.
+    fn fail_to_write(&self, cause: io::Error) -> StoreError {
+        let error = StoreError::io(&self.path, cause);
+        tracing::error!(%error, "the storage engine's disk failed");
+        self.unwritable.get_or_init(|| error.to_string().into());
+        error
+    }
+
+    /// Why it takes nothing any more, if so.
     pub(crate) fn failure(&self) -> Option<Arc<str>> {
-        self.failed.get().cloned()
+        self.failed.get().or_else(|| self.unwritable.get()).cloned()
     }
 
     /// Its files do not say what was written to them: a failure that the next opening mends.
@@ -171,12 +171,12 @@ impl Engine {
         let due = due_key(revocation.retained_until(), digest);
         // I3: the index row first. A crash in between leaves an index row without an entry, which the sweeper removes;
         // the other order would leave an entry that never ends.
-        self.run(|| self.due.insert(due, &[]))?;
-        let old = self.run(|| self.rows.insert(digest.as_bytes(), bytes))?;
+        self.write(|| self.due.insert(due, &[]))?;
+        let old = self.write(|| self.rows.insert(digest.as_bytes(), bytes))?;
         if let Some(old) = old {
             let old = due_key(self.decode(&old)?.retained_until(), digest);
             if old != due {
-                self.run(|| self.due.remove(old))?;
+                self.write(|| self.due.remove(old))?;
             }
         }
         Ok(())
@@ -185,9 +185,9 @@ impl Engine {
     /// Removes the row of `digest` and its index row.
     pub(crate) fn remove(&self, digest: &Digest) -> Result<(), StoreError> {
         // I3: the entry first, for the same reason.
-        if let Some(old) = self.run(|| self.rows.remove(digest.as_bytes()))? {
+        if let Some(old) = self.write(|| self.rows.remove(digest.as_bytes()))? {
             let due = due_key(self.decode(&old)?.retained_until(), digest);
-            self.run(|| self.due.remove(due))?;
+            self.write(|| self.due.remove(due))?;
         }
         Ok(())
     }
@@ -205,12 +205,12 @@ impl Engine {
             let entry = self.get(&digest)?;
             // I6: the row itself says when it ends; an index row that speaks of an earlier end is a leftover.
             if entry.is_some_and(|entry| entry.retained_until() <= at) {
-                self.run(|| self.rows.remove(digest.as_bytes()))?;
+                self.write(|| self.rows.remove(digest.as_bytes()))?;
                 dropped.push(digest);
             } else {
                 stale = stale.saturating_add(1);
             }
-            self.run(|| self.due.remove(due_key(at, &digest)))?;
+            self.write(|| self.due.remove(due_key(at, &digest)))?;
         }
         Ok((dropped, stale))
     }
@@ -299,11 +299,9 @@ impl Engine {
         bytes.extend(checkpoint.applied.to_be_bytes());
         bytes.extend(checkpoint.forgotten_until.as_secs().to_be_bytes());
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        self.run(|| self.meta.insert(CHECKPOINT, bytes))?;
-        self.run(|| self.db.flush())?;
-        self.file
-            .sync_data()
-            .map_err(|e| self.fail(format!("fdatasync failed: {e}")))
+        self.write(|| self.meta.insert(CHECKPOINT, bytes))?;
+        self.write(|| self.db.flush())?;
+        self.file.sync_data().map_err(|e| self.fail_to_write(e))
     }
 
     /// Bytes that its files take.
@@ -339,20 +337,6 @@ pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
-/// sled gives up its lock some time after it was dropped, when its last background thread has ended. The directory is
-/// this process's own (`DirLock`), so a lock that is still held is one of those.
-pub(crate) fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
-    let mut tries = 0..250;
-    loop {
-        match config.open() {
-            Err(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") && tries.next().is_some() => {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            other => return other,
-        }
-    }
-}
-
 /// A kill while sled writes a snapshot leaves a file that keeps it from opening.
 fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
     let error = |e| StoreError::io(dir, e);
@@ -363,37 +347,6 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-pub(crate) enum Failure {
-    Error(sled::Error),
-    Panic,
-}
-
-impl Failure {
-    pub(crate) fn cause(&self) -> String {
-        match self {
-            Self::Error(error) => error.to_string(),
-            Self::Panic => "it panicked".to_owned(),
-        }
-    }
-
-    fn into_error(self, dir: &Path) -> StoreError {
-        match self {
-            Self::Error(sled::Error::Io(error)) => StoreError::io(dir, error),
-            other => StoreError::Engine(other.cause().into()),
-        }
-    }
-}
-
-/// Runs `operation`; a panic inside it is a failure of the engine and nothing more.
-pub(crate) fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
-    // Unwind safety: after a panic the engine is never used again (`Engine::run`).
-    match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure::Error(error)),
-        Err(_) => Err(Failure::Panic),
-    }
 }
 
 #[cfg(test)]

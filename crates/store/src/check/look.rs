@@ -83,6 +83,13 @@ pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
     Ok(look)
 }
 
+impl Journaled {
+    /// Whether the target of `digest` was lifted after record `number`.
+    pub(super) fn is_lifted_after(&self, digest: &Digest, number: u64) -> bool {
+        self.lifted.get(digest).is_some_and(|lift| *lift > number)
+    }
+}
+
 impl Look {
     fn journal(&mut self, dir: &Path, identity: &Identity) -> Result<(), StoreError> {
         let path = dir.join("journal");
@@ -237,11 +244,11 @@ impl Look {
     fn compare(&mut self, dir: &Path, identity: &Identity, engine: &Engine) {
         let applied = self.checkpoint.applied;
         let forgotten = self.journal.forgotten.max(self.checkpoint.forgotten_until);
-        let (lifted, mut lacking) = (&self.journal.lifted, 0_u64);
+        let (journaled, mut lacking) = (&self.journal, 0_u64);
         let compared = journal::walk(&dir.join("journal"), identity.id, |number, record| {
             let Record::Revoke(asked) = record else { return Ok(()) };
             let digest = identity.key.digest(asked.target().as_ref());
-            let is_over = asked.retained_until() <= forgotten || lifted.get(&digest).is_some_and(|lift| *lift > number);
+            let is_over = asked.retained_until() <= forgotten || journaled.is_lifted_after(&digest, number);
             if number <= applied && !is_over {
                 let standing = engine.sound(&digest)?;
                 if standing.is_none() || merged(&asked, standing).1 {

@@ -92,7 +92,23 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
         let recovered = journal::recover(&path, identity.id, segment_bytes, 0, |record| replay.apply(record))?;
         (recovered.journal, None)
     } else {
-        journal::walk(&path, identity.id, |_, record| replay.apply(record))?;
+        let applied = looked.engine.as_ref().map_or(0, |_| looked.checkpoint.applied);
+        journal::walk(&path, identity.id, |number, record| {
+            // What the rows are past is not done over again: a lift whose target was revoked once more by a record that
+            // is lost would take that away from the rows, too.
+            let is_over = match &record {
+                Record::Revoke(revocation) => {
+                    let digest = identity.key.digest(revocation.target().as_ref());
+                    looked.journal.is_lifted_after(&digest, number)
+                }
+                Record::Lift(_) => true,
+                Record::Forget(_) => false,
+            };
+            if number <= applied && is_over {
+                return Ok(());
+            }
+            replay.apply(record)
+        })?;
         let begun = place_beside(&path)?;
         files::create_dir(&begun)?;
         // No number is given twice.

@@ -273,6 +273,22 @@ fn i5_entries_that_the_journal_lacks_are_kept() {
     assert!(all_denied(&denylist, 100) && (200..210).all(|n| denied(&denylist, &token(n))));
 }
 
+/// Found by the model: a journal that lost its end still had the lift of what its end revoked once more, and a repair that
+/// replayed it over the rows forgave that.
+#[test]
+fn i5_a_lift_is_not_done_over_again_where_the_revocation_behind_it_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    denylist.revoke(revocation(token(1))).unwrap();
+    denylist.lift(token(1)).unwrap();
+    denylist.revoke(revocation(token(1))).unwrap();
+    denylist.close().unwrap();
+    drop(denylist);
+    cut(&segments(dir.path()).pop().unwrap());
+    ClosedStore::take(dir.path()).unwrap().repair().unwrap();
+    assert!(denied(&open(dir.path()), &token(1)));
+}
+
 #[test]
 fn an_identity_that_is_lost_is_found_and_cannot_be_repaired() {
     let dir = closed();

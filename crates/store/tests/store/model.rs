@@ -267,8 +267,13 @@ impl World {
     }
 }
 
+/// How many histories are tried: 80, or what `OSTRACON_MODEL_CASES` says.
+fn cases() -> u32 {
+    std::env::var("OSTRACON_MODEL_CASES").map_or(80, |cases| cases.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn agrees_with_a_map_through_kills_losses_and_sweeps(steps in proptest::collection::vec(step(), 1..25)) {
