@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "store/bounds.rs"]
+mod bounds;
 #[path = "store/check.rs"]
 mod check;
 #[path = "store/damage.rs"]
@@ -17,5 +19,7 @@ mod durability;
 mod model;
 #[path = "store/promises.rs"]
 mod promises;
+#[path = "store/stored.rs"]
+mod stored;
 #[path = "store/support.rs"]
 mod support;
