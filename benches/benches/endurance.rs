@@ -218,7 +218,9 @@ fn timed(dir: &Path, records: u64) -> Duration {
     let began = Instant::now();
     let denylist = open(dir);
     let took = began.elapsed();
-    assert_eq!(denylist.replayed(), records);
+    // Each segment says anew what is forgotten.
+    let segments = u64::try_from(denylist.stats().journal_segments).expect("a count");
+    assert!((records..=records.saturating_add(segments)).contains(&denylist.replayed()));
     took
 }
 
