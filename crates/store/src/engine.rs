@@ -452,6 +452,21 @@ mod tests {
         assert!(matches!(engine.get(&entry(2, 100).0), Err(StoreError::Engine(_))));
     }
 
+    /// A full disk is no damage: nothing is set aside for it, and what was read before is read still.
+    #[test]
+    fn i5_after_a_failure_of_the_disk_nothing_is_written_and_reads_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        let (digest, kept) = entry(1, 100);
+        engine.put(&digest, &kept).unwrap();
+        let full = || sled::Error::Io(io::ErrorKind::StorageFull.into());
+        let failed = engine.write::<()>(|| Err(full())).unwrap_err();
+        assert!(matches!(failed, StoreError::Io { .. }) && failed.to_string().contains("free some space"));
+        assert_eq!(engine.get(&digest).unwrap(), Some(kept.clone()));
+        assert!(matches!(engine.put(&digest, &kept), Err(StoreError::ReadOnly(_))));
+        assert!(engine.failure().is_some() && !dir.path().join(DAMAGED).exists());
+    }
+
     #[test]
     fn i5_a_panic_inside_is_a_failed_engine() {
         let dir = tempfile::tempdir().unwrap();

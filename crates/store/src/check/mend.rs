@@ -1,7 +1,6 @@
 //! Making anew what is derived, and saving what can be saved.
 
 use std::{
-    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -80,12 +79,8 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
         old.survey(&identity.key, |digest, entry| engine.put(digest, entry))?;
     }
     // Over the rows comes the journal, from its beginning: what the rows have is merged with what they should have.
-    let mut replay = Replay {
-        key: &identity.key,
-        engine: &engine,
-        changes: HashMap::new(),
-        forgotten: looked.checkpoint.forgotten_until.max(looked.journal.forgotten),
-    };
+    let forgotten = looked.checkpoint.forgotten_until.max(looked.journal.forgotten);
+    let mut replay = Replay::over(&engine, &identity.key, forgotten);
     let path = dir.join("journal");
     let segment_bytes = Options::default().segment_bytes;
     let (journal, begun) = if looked.journal_problem.is_none() {
