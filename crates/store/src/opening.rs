@@ -151,7 +151,10 @@ impl<'a> Replay<'a> {
                 None => self.engine.get(&digest)?,
             };
             for asked in asked {
-                standing = Some(merged(&asked, standing).0);
+                standing = Some(match standing {
+                    None => asked,
+                    standing => merged(&asked, standing).0,
+                });
             }
             self.changes.insert(digest, standing);
         }

@@ -15,10 +15,10 @@ use super::{Usage, config_in};
 /// What to check, and whether to mend it.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration whose data_dir is to be checked
+    /// The configuration whose `data_dir` is to be checked
     #[arg(long, value_name = "FILE", conflicts_with = "dir")]
     config: Option<PathBuf>,
-    /// The data_dir itself, or a directory that `ostracon init` has made
+    /// The `data_dir` itself, or a directory that `ostracon init` has made
     #[arg(long, value_name = "DIR", required_unless_present = "config")]
     dir: Option<PathBuf>,
     /// Make rows and index anew from the rows and the journal; the old ones are kept beside them
