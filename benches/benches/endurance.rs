@@ -35,6 +35,8 @@ struct Scale {
     rebuilt: u64,
 }
 
+type Part = fn(&Scale);
+
 fn main() {
     let scale = if plan::measures() {
         Scale {
@@ -51,7 +53,7 @@ fn main() {
             rebuilt: 4_000,
         }
     };
-    let parts: [(&str, fn(&Scale)); 3] = [("cycles", cycles), ("churn", churn), ("replay", replay)];
+    let parts: [(&str, Part); 3] = [("cycles", cycles), ("churn", churn), ("replay", replay)];
     let named: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     for (name, part) in parts {
         if named.is_empty() || named.iter().any(|arg| arg == name) {
