@@ -11,6 +11,8 @@
 mod backchannel;
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/check_store.rs"]
+mod check_store;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/conformance.rs"]

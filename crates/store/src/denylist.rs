@@ -19,14 +19,14 @@ use crate::{
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
     opening::{self, State},
-    options::Options,
+    options::{Durability, Options},
     prefilter::Prefilter,
     shared::{Shared, unpoisoned},
     stats::{PrefilterState, Stats},
 };
 
 /// Index rows in one batch of a sweep.
-const SWEEP_BATCH: usize = 512;
+pub(crate) const SWEEP_BATCH: usize = 512;
 
 /// What is revoked, and still is after a restart.
 ///
@@ -80,7 +80,10 @@ impl Denylist {
     /// lost something that was acknowledged (I5).
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         files::create_dir(dir)?;
-        let lock = DirLock::take(dir)?;
+        Self::open_locked(dir, DirLock::take(dir)?, options)
+    }
+
+    pub(crate) fn open_locked(dir: &Path, lock: DirLock, options: &Options) -> Result<Self, StoreError> {
         let identity = opening::identity(dir)?;
         let State {
             engine,
@@ -100,11 +103,13 @@ impl Denylist {
 
         let prefilter = options.prefilter.then(|| Prefilter::new(options.false_positive_rate));
         let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
-        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed));
+        let synced = Arc::clone(journal.synced());
+        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed, synced));
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
-        let threads = Threads::start(&shared, journal, applied).map_err(|e| StoreError::io(dir, e))?;
+        let threads =
+            Threads::start(&shared, journal, applied, options.durability).map_err(|e| StoreError::io(dir, e))?;
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
@@ -123,7 +128,8 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`]: whether the token is revoked is unknown, and that is all that may be concluded (I5).
+    /// [`StoreError::Engine`], or [`StoreError::Io`] of the engine's disk: whether the token is revoked is unknown, and that
+    /// is all that may be concluded (I5).
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
         let mut hit = None;
         for target in targets.iter() {
@@ -169,7 +175,7 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    /// As for [`Denylist::check`].
     pub fn entry(&self, target: TargetRef<'_>) -> Result<Option<Revocation>, StoreError> {
         let Some(digest) = self.shared.perhaps_listed(target) else {
             return Ok(None);
@@ -182,7 +188,7 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    /// As for [`Denylist::check`].
     pub fn entry_by_id(&self, id: &Digest) -> Result<Option<Revocation>, StoreError> {
         self.shared.look_up(id)
     }
@@ -223,7 +229,8 @@ impl Denylist {
     }
 
     /// Denies what `revocations` name. They become durable together, within one sync of the journal that all who wait
-    /// share. Does not block: wait for the [`Commit`].
+    /// share. Does not block: wait for the [`Commit`]. Under [`Durability::Interval`] the sync comes later, here and
+    /// wherever else something is called durable.
     ///
     /// Once the commit is answered, every check that starts later sees them (I9), and so does every process that opens
     /// the directory after this one, however this one ends (I4). Repeating a revocation keeps the stricter entry and
@@ -364,7 +371,14 @@ impl Denylist {
         Ok(swept)
     }
 
-    /// Waits until the engine has all that was acknowledged, a checkpoint says so, and the prefilter covers it.
+    /// Whether all that was acknowledged so far is on the disk. Always so under [`Durability::Sync`]; otherwise
+    /// [`Denylist::settle`] makes it so.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.shared.synced.is_complete()
+    }
+
+    /// Waits until the disk and the engine have all that was acknowledged, a checkpoint says so, and the prefilter covers it.
     ///
     /// # Errors
     ///
@@ -395,6 +409,11 @@ impl Denylist {
             journal_segments: sealed.len().saturating_add(1),
             forgotten_until: shared.forgotten_until(),
         }
+    }
+
+    /// How many rows the engine has. Walks all of them.
+    pub(crate) fn entries(&self) -> Result<u64, StoreError> {
+        self.shared.engine.len()
     }
 
     /// Bytes that the engine's files take.
@@ -446,7 +465,7 @@ impl Drop for Denylist {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, journal: Journal, applied: u64) -> std::io::Result<Self> {
+    fn start(shared: &Arc<Shared>, journal: Journal, applied: u64, durability: Durability) -> std::io::Result<Self> {
         let (for_committer, for_keeper) = (Arc::clone(shared), Arc::clone(shared));
         Ok(Self {
             keeper: thread::Builder::new()
@@ -454,7 +473,7 @@ impl Threads {
                 .spawn(move || Keeper::new(&for_keeper, applied).run())?,
             committer: thread::Builder::new()
                 .name("ostracon-commit".into())
-                .spawn(move || committer::run(&for_committer, journal))?,
+                .spawn(move || committer::run(&for_committer, journal, durability))?,
         })
     }
 }

@@ -11,8 +11,19 @@ pub enum StoreError {
     /// Another process has the directory open.
     #[error("{} is in use by another process; stop that one or choose another data_dir", .0.display())]
     Locked(PathBuf),
+    /// There is no store in the directory.
+    #[error("{} holds no denylist; name the data_dir of the configuration", .0.display())]
+    Absent(PathBuf),
+    /// A rebuild would forgive what the engine alone denies. Nothing was changed.
+    #[error("{} lacks {entries} entries that the engine has, and a rebuild would forgive them; repair the store instead, which keeps both", .journal.display())]
+    WouldForget {
+        /// Where the journal is.
+        journal: PathBuf,
+        /// How many it lacks.
+        entries: u64,
+    },
     /// The operating system refused a file operation.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {source}; {}", .path.display(), advice(.source))]
     Io {
         /// What it was about.
         path: PathBuf,
@@ -52,6 +63,19 @@ pub enum StoreError {
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What to do about what the operating system said.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "free some space, or allow more, and start again"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount it writable, or choose another data_dir",
+        io::ErrorKind::PermissionDenied => "give the user that runs this the right to it, or choose another data_dir",
+        io::ErrorKind::NotFound => "something that belongs there is gone; restore a backup",
+        _ => "see to the disk, and start again",
+    }
 }
 
 impl StoreError {

@@ -198,6 +198,8 @@ impl<'a> Keeper<'a> {
         if self.unsaved_since.is_none() {
             return Ok(());
         }
+        // I4: never claims more than the journal has. Where syncs are put off it would, after a power cut.
+        self.shared.synced.sync()?;
         let forgotten_until = self.shared.forgotten_until();
         self.shared.engine.save(Checkpoint {
             applied: self.applied,

@@ -28,6 +28,7 @@
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
 mod changes;
+mod check;
 mod commit;
 mod committer;
 mod denylist;
@@ -50,12 +51,13 @@ mod shared;
 mod stats;
 
 pub use changes::{Changed, Changes, Event};
+pub use check::{ClosedStore, Counts, Finding, Mended, Part, Remedy, Report};
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
 pub use files::write_new;
-pub use options::{FALSE_POSITIVE_RATES, Options};
+pub use options::{Durability, FALSE_POSITIVE_RATES, Options};
 pub use registry::{Registry, Session};
 pub use stats::{PrefilterState, Stats};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use ostracon_core::UnixTime;
+use ostracon_core::{Revocation, UnixTime};
 
 use crate::{
     committer::merged,
@@ -78,12 +78,7 @@ impl State {
             applied,
             forgotten_until,
         } = engine.checkpoint()?;
-        let mut replay = Replay {
-            key: &identity.key,
-            engine: &engine,
-            changes: HashMap::new(),
-            forgotten: forgotten_until,
-        };
+        let mut replay = Replay::over(&engine, &identity.key, forgotten_until);
         let recovered = journal::recover(
             &dir.join("journal"),
             identity.id,
@@ -91,7 +86,7 @@ impl State {
             applied,
             |record| replay.apply(record),
         )?;
-        let Replay { changes, forgotten, .. } = replay;
+        let (changes, forgotten) = replay.end()?;
         Ok(Self {
             engine,
             applied,
@@ -104,37 +99,88 @@ impl State {
 }
 
 /// Records on their way from the journal into the engine, and what of them is still in memory.
-struct Replay<'a> {
+pub(crate) struct Replay<'a> {
     key: &'a DigestKey,
     engine: &'a Engine,
+    /// What was asked for since the last lift, if there was one, in its order. What stood before is looked up at the end,
+    /// in the order of the rows: that is several times as fast as a look-up for each record.
+    asked: HashMap<Digest, Vec<Revocation>>,
+    /// What stands for certain.
     changes: HashMap<Digest, Change>,
     forgotten: UnixTime,
 }
 
-impl Replay<'_> {
-    fn apply(&mut self, record: Record) -> Result<(), StoreError> {
+impl<'a> Replay<'a> {
+    /// A replay over what `engine` has.
+    pub(crate) fn over(engine: &'a Engine, key: &'a DigestKey, forgotten: UnixTime) -> Self {
+        Self {
+            key,
+            engine,
+            asked: HashMap::new(),
+            changes: HashMap::new(),
+            forgotten,
+        }
+    }
+
+    pub(crate) fn apply(&mut self, record: Record) -> Result<(), StoreError> {
         match record {
             Record::Forget(until) => self.forgotten = self.forgotten.max(until),
             Record::Lift(target) => {
-                self.changes.insert(self.key.digest(target.as_ref()), None);
+                let digest = self.key.digest(target.as_ref());
+                self.asked.remove(&digest);
+                self.changes.insert(digest, None);
             }
             Record::Revoke(asked) => {
                 let digest = self.key.digest(asked.target().as_ref());
-                let standing = match self.changes.get(&digest) {
-                    Some(change) => change.clone(),
-                    None => self.engine.get(&digest)?,
-                };
-                self.changes.insert(digest, Some(merged(&asked, standing).0));
+                self.asked.entry(digest).or_default().push(asked);
             }
         }
-        if self.changes.len() >= REPLAY_BATCH {
-            for (digest, change) in self.changes.drain() {
-                match change {
-                    Some(revocation) => self.engine.put(&digest, &revocation)?,
-                    None => self.engine.remove(&digest)?,
-                }
+        if self.asked.len().saturating_add(self.changes.len()) >= REPLAY_BATCH {
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    /// Merges what was asked for with what stood before it.
+    fn resolve(&mut self) -> Result<(), StoreError> {
+        let mut asked: Vec<_> = self.asked.drain().collect();
+        asked.sort_unstable_by_key(|(digest, _)| *digest);
+        for (digest, asked) in asked {
+            let mut standing = match self.changes.remove(&digest) {
+                Some(change) => change,
+                None => self.engine.get(&digest)?,
+            };
+            for asked in asked {
+                standing = Some(match standing {
+                    None => asked,
+                    standing => merged(&asked, standing).0,
+                });
+            }
+            self.changes.insert(digest, standing);
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), StoreError> {
+        self.resolve()?;
+        for (digest, change) in self.changes.drain() {
+            match change {
+                Some(revocation) => self.engine.put(&digest, &revocation)?,
+                None => self.engine.remove(&digest)?,
             }
         }
         Ok(())
+    }
+
+    /// What is not in the engine yet, and up to when entries may have been forgotten.
+    fn end(mut self) -> Result<(HashMap<Digest, Change>, UnixTime), StoreError> {
+        self.resolve()?;
+        Ok((self.changes, self.forgotten))
+    }
+
+    /// Hands over what is left; answers up to when entries may have been forgotten.
+    pub(crate) fn finish(mut self) -> Result<UnixTime, StoreError> {
+        self.hand_over()?;
+        Ok(self.forgotten)
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     engine::Engine,
     error::StoreError,
     feed::Feed,
-    journal::Sealed,
+    journal::{Sealed, Synced},
     keeper::Mailbox,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
     pub(crate) sealed: Mutex<Vec<Sealed>>,
     pub(crate) open_segment_bytes: AtomicU64,
+    /// How far the journal is on the disk.
+    pub(crate) synced: Arc<Synced>,
     /// Notified when the keeper has emptied a generation of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// In seconds; see [`Shared::forgotten_until`].
@@ -61,6 +63,7 @@ impl Shared {
         prefilter: Option<Prefilter>,
         sealed: Vec<Sealed>,
         feed: Feed,
+        synced: Arc<Synced>,
     ) -> Self {
         Self {
             key,
@@ -72,6 +75,7 @@ impl Shared {
             mailbox: Mailbox::default(),
             sealed: Mutex::new(sealed),
             open_segment_bytes: AtomicU64::new(0),
+            synced,
             drained: Default::default(),
             forgotten_until: AtomicU64::new(0),
             refused: OnceLock::new(),
@@ -138,7 +142,8 @@ impl Shared {
 
     /// Why no more is written, if so.
     pub(crate) fn refused(&self) -> Option<Arc<str>> {
-        self.refused.get().cloned()
+        // Also where only a reader came upon it so far: what is written now would wait for an engine that takes nothing.
+        self.refused.get().cloned().or_else(|| self.engine.failure())
     }
 
     /// Writes nothing more: an earlier failure leaves it open what is on the disk.

@@ -166,6 +166,7 @@ prefilter = true
 false_positive_rate = 0.001
 cache = "64 MiB"
 sweep_every = "1m"
+durability = "sync"     # "interval" answers before the disk has it: a power cut forgives the last sync_every = "100ms"
 
 # What is at stake, by audience, scope or path: low (signature and expiry alone, for short-lived tokens), standard (the
 # denylist is asked) or high. The path is X-Forwarded-Uri of a proxy in listen.trusted_proxies = ["127.0.0.1"].

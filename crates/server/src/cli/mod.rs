@@ -3,6 +3,7 @@
 //! Exit statuses: 0 when all went as told, 1 when something failed, 2 when the command line or the configuration cannot
 //! be used.
 
+mod check_store;
 mod demo;
 mod init;
 mod keys;
@@ -37,6 +38,11 @@ enum Command {
     /// Make, list, exchange and retire signing keys. Example: ostracon keys rotate --config /etc/ostracon/ostracon.toml
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Check the store of a server that is not running, and mend it. Example: ostracon check-store --dir /var/lib/ostracon
+    ///
+    /// Walks identity, journal, rows, index, checkpoint and the list of sessions, and says for each finding what to do.
+    /// Exits with 0 when all is sound, with 1 when anything is not.
+    CheckStore(check_store::Arguments),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
 }
@@ -53,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),
         Command::Keys(command) => keys::keys(&command),
+        Command::CheckStore(arguments) => check_store::check_store(&arguments),
         Command::Secret => secret(),
     };
     match done {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use ostracon_core::{Issuer, Policy, TierRule};
-use ostracon_store::{FALSE_POSITIVE_RATES, Options};
+use ostracon_store::{Durability, FALSE_POSITIVE_RATES, Options};
 
 pub(crate) use self::keys::signer_at;
 pub use self::{
@@ -235,6 +235,7 @@ impl Config {
                 prefilter: denylist.prefilter,
                 false_positive_rate: denylist.false_positive_rate,
                 cache_bytes,
+                durability: durability(denylist.durability, denylist.sync_every)?,
                 ..Options::default()
             },
             sweep_every: within(
@@ -266,6 +267,13 @@ impl Config {
         let recommended = Duration::from_mins(5)..=Duration::from_mins(15);
         let ttl = self.tokens.access_ttl;
         let mut warnings = Vec::new();
+        if let Durability::Interval(every) = self.denylist.durability {
+            warnings.push(format!(
+                "denylist.durability is \"interval\": when the machine crashes or loses power, what was revoked in the last {} \
+                 may be accepted again, although it was acknowledged; \"sync\" loses nothing",
+                humantime::format_duration(every)
+            ));
+        }
         if !recommended.contains(&ttl) {
             warnings.push(format!(
                 "tokens.access_ttl is {}; 5m to 15m is recommended",
@@ -342,6 +350,23 @@ fn within(at: &str, span: Span, range: RangeInclusive<Duration>) -> Result<Durat
     }
     let allowed = format_args!("{} to {} is", shown(*range.start()), shown(*range.end()));
     Err(ConfigError::value(at, shown(span.0), allowed))
+}
+
+fn durability(mode: raw::Durability, every: Option<Span>) -> Result<Durability, ConfigError> {
+    match (mode, every) {
+        (raw::Durability::Sync, None) => Ok(Durability::Sync),
+        (raw::Durability::Sync, Some(every)) => Err(ConfigError::value(
+            "denylist.sync_every",
+            humantime::format_duration(every.0),
+            "it counts only beside durability = \"interval\", and no value otherwise",
+        )),
+        (raw::Durability::Interval, every) => {
+            let every = every.unwrap_or(Span(Duration::from_millis(100)));
+            // A checkpoint of the engine, which syncs as well, is made a second after the first change.
+            let range = Duration::from_millis(1)..=Duration::from_secs(1);
+            within("denylist.sync_every", every, range).map(Durability::Interval)
+        }
+    }
 }
 
 fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {

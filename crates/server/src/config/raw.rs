@@ -138,6 +138,15 @@ pub(super) struct Denylist {
     pub(super) false_positive_rate: f64,
     pub(super) cache: ByteSize,
     pub(super) sweep_every: Span,
+    pub(super) durability: Durability,
+    pub(super) sync_every: Option<Span>,
+}
+
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Durability {
+    Sync,
+    Interval,
 }
 
 impl Default for Denylist {
@@ -147,6 +156,8 @@ impl Default for Denylist {
             false_positive_rate: 0.001,
             cache: ByteSize::mib(64),
             sweep_every: Span::mins::<1>(),
+            durability: Durability::Sync,
+            sync_every: None,
         }
     }
 }

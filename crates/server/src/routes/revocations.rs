@@ -60,11 +60,11 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let body::Json(body) = body?;
     match asked(&app, body).await? {
         Asked::New(revocation) => carry_out(&app, revocation).await,
-        Asked::Stands(receipt) => Ok(Json(answer(receipt.id, &receipt.revocation)).into_response()),
+        Asked::Stands(receipt) => Ok(Json(answer(receipt.id, &receipt.revocation, receipt.durable)).into_response()),
     }
 }
 
-/// Revokes, durably, and answers with the receipt: 201, or 200 when it was already so.
+/// Revokes, as durably as is configured, and answers with the receipt: 201, or 200 when it was already so.
 pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Response, Problem> {
     let receipt = make_stand(app, revocation).await?;
     let status = if receipt.changed {
@@ -72,10 +72,10 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation) -> Result<Respo
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+    Ok((status, Json(answer(receipt.id, &receipt.revocation, receipt.durable))).into_response())
 }
 
-/// Revokes. Durable on return (I4), and from then on no check passes (I9).
+/// Revokes. As durable on return as is configured (I4), and from then on no check passes (I9).
 pub(crate) async fn make_stand(app: &App, revocation: Revocation) -> Result<Receipt, Problem> {
     let first = |receipts: Vec<Receipt>| {
         let receipt = receipts.into_iter().next();
@@ -102,7 +102,8 @@ fn ends_all_by_now(revocation: &Revocation) -> bool {
     matches!(revocation.target(), Target::Subject { .. }) && revocation.cutoff() == Some(revocation.effective_at())
 }
 
-pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
+/// `durable`: whether it is known to be on the disk, and not only with the operating system.
+pub(super) fn answer(id: Digest, revocation: &Revocation, durable: bool) -> Answer<'_> {
     Answer {
         id: id.to_string(),
         target: revocation.target(),
@@ -111,7 +112,7 @@ pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
         note: revocation.note(),
         effective_at: revocation.effective_at().as_secs(),
         retained_until: revocation.retained_until().as_secs(),
-        durable: true,
+        durable,
     }
 }
 
@@ -238,6 +239,7 @@ async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) ->
                 id,
                 revocation: *revocation,
                 changed: false,
+                durable: app.kept.denylist.is_durable(),
             }));
         }
         // The caller is not the one who presents it, so this is no 401.

@@ -65,7 +65,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     if let Some(reason) = end_others {
         caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
         let (pair, receipt) = app.log_in_alone(login, reason).await?;
-        let ended = revocations::answer(receipt.id, &receipt.revocation);
+        let ended = revocations::answer(receipt.id, &receipt.revocation, receipt.durable);
         return Ok((StatusCode::CREATED, Pair::headers(), Json(Alone { pair, ended })).into_response());
     }
     let pair = app.log_in(login).await?;

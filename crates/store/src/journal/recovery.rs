@@ -138,6 +138,7 @@ mod tests {
     use ostracon_core::{Issuer, Jti, Policy, Reason, Revocation, Target, UnixTime};
 
     use super::*;
+    use crate::journal::{When, segment::HEADER_BYTES};
 
     const STORE: StoreId = [7; 16];
 
@@ -174,7 +175,7 @@ mod tests {
         let records: Vec<_> = (1..=n).map(record).collect();
         let (mut recovered, _) = open(dir, 0).unwrap();
         for group in records.chunks(2) {
-            recovered.journal.append(group).unwrap();
+            recovered.journal.append(group, When::Now).unwrap();
         }
         records
     }
@@ -202,7 +203,7 @@ mod tests {
         let path = last_segment(dir.path());
         let before = fs::read(&path).unwrap();
         let (mut recovered, _) = open(dir.path(), 0).unwrap();
-        recovered.journal.append(&[record(4), record(5)]).unwrap();
+        recovered.journal.append(&[record(4), record(5)], When::Now).unwrap();
         let whole = fs::read(&path).unwrap();
 
         for torn_at in before.len() + 1..whole.len() {
@@ -213,7 +214,7 @@ mod tests {
                 let (mut recovered, seen) = open(dir.path(), 0).unwrap();
                 assert_eq!(seen, records, "torn at {torn_at}");
                 assert_eq!(usize::try_from(recovered.cut).unwrap(), torn.len() - before.len());
-                recovered.journal.append(&[record(4)]).unwrap();
+                recovered.journal.append(&[record(4)], When::Now).unwrap();
                 assert_eq!(open(dir.path(), 3).unwrap().1, [record(4)]);
             }
         }
@@ -242,6 +243,53 @@ mod tests {
             }
             assert!(flipped > good.len() / 4);
         }
+    }
+
+    /// Where syncs are put off, a power cut may leave later groups and not earlier ones. What never was on the disk is
+    /// cut; what was is not given up in silence (I5).
+    #[test]
+    fn i5_a_hole_is_cut_only_where_nothing_behind_it_shows_that_it_was_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        begin(dir.path(), STORE).unwrap();
+        let path = last_segment(dir.path());
+        let end = || fs::read(&path).unwrap().len();
+        let mut journal = recover(dir.path(), STORE, u64::MAX, 0, |_| Ok(())).unwrap().journal;
+        journal.append(&[record(1)], When::Now).unwrap();
+        let synced = end();
+        let mut ends = Vec::new();
+        for n in 2..=4 {
+            journal.append(&[record(n)], When::Later).unwrap();
+            ends.push(end());
+        }
+        assert_eq!((journal.synced().last(), journal.synced().is_complete()), (1, false));
+        let ahead = fs::read(&path).unwrap();
+        let holed = |bytes: &[u8], range: core::ops::Range<usize>| {
+            let mut holed = bytes.to_vec();
+            holed[range].fill(0);
+            fs::write(&path, holed).unwrap();
+            open(dir.path(), 0)
+        };
+        let (recovered, seen) = holed(&ahead, synced..ends[0]).unwrap();
+        assert_eq!(
+            (seen.len(), usize::try_from(recovered.cut).unwrap()),
+            (1, ends[2] - synced)
+        );
+        let (_, seen) = holed(&ahead, ends[0]..ends[1]).unwrap();
+        assert_eq!(seen.len(), 2, "and what lies before the hole is kept");
+        assert!(matches!(
+            holed(&ahead, HEADER_BYTES..synced),
+            Err(StoreError::Damaged { .. })
+        ));
+
+        fs::write(&path, &ahead).unwrap();
+        journal.synced().sync().unwrap();
+        assert!(journal.synced().is_complete());
+        journal.append(&[record(5)], When::Later).unwrap();
+        let whole = fs::read(&path).unwrap();
+        assert!(matches!(
+            holed(&whole, ends[0]..ends[1]),
+            Err(StoreError::Damaged { .. })
+        ));
     }
 
     #[test]
@@ -275,14 +323,14 @@ mod tests {
         // The last segment has just been begun; without it, the one before ends the journal with its seal.
         let (mut recovered, _) = open(dir.path(), 0).unwrap();
         let mut n = 21;
-        while recovered.journal.append(&[record(n + 1)]).unwrap().is_none() {
+        while recovered.journal.append(&[record(n + 1)], When::Now).unwrap().is_none() {
             n += 1;
         }
         fs::remove_file(last_segment(dir.path())).unwrap();
         let (mut recovered, seen) = open(dir.path(), 0).unwrap();
         assert_eq!((u64::try_from(seen.len()).unwrap(), recovered.journal.last()), (n, n));
         assert_eq!(seen[..21], records);
-        recovered.journal.append(&[record(n + 1)]).unwrap();
+        recovered.journal.append(&[record(n + 1)], When::Now).unwrap();
         assert_eq!(open(dir.path(), n).unwrap().1, [record(n + 1)]);
     }
 
