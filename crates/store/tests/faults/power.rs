@@ -43,14 +43,14 @@ fn i4_power_cuts_at_random_instants_lose_nothing() {
 #[test]
 fn i4_power_cuts_lose_what_was_put_off_and_nothing_is_damaged_by_it() {
     let Some(mut disk) = Disk::ext4() else { return };
-    let lost = (0..rounds(6)).map(|_| {
-        let mut ledger = Ledger::default();
-        let lost = round(&mut disk, &mut ledger, true);
+    // A cut may come just behind a sync: a few rounds may lose nothing, a hundred do not.
+    let (mut done, mut lost) = (0, 0);
+    while done < rounds(6) || (lost == 0 && done < 100) {
+        lost += round(&mut disk, &mut Ledger::default(), true);
         std::fs::remove_dir_all(disk.path().join("store")).unwrap();
-        lost
-    });
-    let lost: Vec<_> = lost.collect();
-    assert!(lost.iter().any(|lost| *lost > 0), "{lost:?}");
+        done += 1;
+    }
+    assert!(lost > 0, "{done} rounds");
 }
 
 /// I5: an I/O error is told as such; writes are refused from then on, reads go on, and nothing is lost.
