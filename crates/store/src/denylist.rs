@@ -122,9 +122,9 @@ impl Denylist {
     ///
     /// [`StoreError::Engine`]: whether the token is revoked is unknown, and that is all that may be concluded (I5).
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
-        let mut hit = None;
+        let (mut hit, mut issuer) = (None, None);
         for target in targets.iter() {
-            let Some(digest) = self.shared.perhaps_listed(target) else {
+            let Some(digest) = self.shared.perhaps_listed_within(&mut issuer, target) else {
                 continue;
             };
             let entry = self.shared.look_up(&digest)?;
@@ -148,9 +148,10 @@ impl Denylist {
     /// Always false without a prefilter, and for the shards that are not built yet.
     #[must_use]
     pub fn is_clear(&self, targets: &Targets<'_>) -> bool {
+        let mut issuer = None;
         targets
             .iter()
-            .all(|target| self.shared.perhaps_listed(target).is_none())
+            .all(|target| self.shared.perhaps_listed_within(&mut issuer, target).is_none())
     }
 
     /// The facts about a token of which no target is listed.

@@ -234,7 +234,7 @@ mod tests {
         // As spread as real digests are, but all in shard 0.
         let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
         let mut bytes = [0; 16];
-        bytes[1..9].copy_from_slice(&n);
+        bytes[8..].copy_from_slice(&n);
         Digest::from_bytes(bytes)
     }
 
