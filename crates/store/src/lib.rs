@@ -46,6 +46,7 @@ mod registry;
 mod row;
 mod shared;
 mod stats;
+mod sync;
 
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
@@ -54,7 +55,7 @@ pub use error::StoreError;
 pub use files::write_new;
 pub use options::{FALSE_POSITIVE_RATES, Options};
 pub use registry::{Registry, Session};
-pub use stats::{PrefilterState, Stats};
+pub use stats::{Filters, PrefilterState, Stats};
 
 #[doc(hidden)]
 pub mod fuzzing {

@@ -13,6 +13,7 @@ use crate::{
     journal::{self, Record, Recovered},
     options::Options,
     overlay::Change,
+    prefilter::{Prefilter, saved::Saved},
 };
 
 /// Changes that a replay holds in memory before it hands them to the engine.
@@ -51,18 +52,25 @@ pub(crate) struct State {
     pub(crate) changes: HashMap<Digest, Change>,
     pub(crate) forgotten: UnixTime,
     pub(crate) recovered: Recovered,
+    /// Records that the engine had not got.
+    pub(crate) replayed: u64,
     /// Whether the engine was damaged and is now rebuilt from the journal.
     pub(crate) rebuilt: bool,
 }
 
 impl State {
-    /// Opens what is in `dir`. A damaged engine is set aside and rebuilt.
-    pub(crate) fn open(dir: &Path, identity: &Identity, options: &Options) -> Result<Self, StoreError> {
-        match Self::assemble(dir, identity, options) {
+    /// Opens what is in `dir`, and makes `saved` cover what it was saved before. A damaged engine is set aside and rebuilt.
+    pub(crate) fn open(
+        dir: &Path,
+        identity: &Identity,
+        options: &Options,
+        saved: Option<&Saved>,
+    ) -> Result<Self, StoreError> {
+        match Self::assemble(dir, identity, options, saved) {
             Err(StoreError::Engine(cause)) => {
                 let aside = engine::set_aside(&dir.join("sled"))?;
                 tracing::error!(%cause, kept_at = %aside.display(), "the engine is damaged; rebuilding it from the journal");
-                let rebuilt = Self::assemble(dir, identity, options)?;
+                let rebuilt = Self::assemble(dir, identity, options, saved)?;
                 Ok(Self {
                     rebuilt: true,
                     ..rebuilt
@@ -72,7 +80,7 @@ impl State {
         }
     }
 
-    fn assemble(dir: &Path, identity: &Identity, options: &Options) -> Result<Self, StoreError> {
+    fn assemble(dir: &Path, identity: &Identity, options: &Options, saved: Option<&Saved>) -> Result<Self, StoreError> {
         let engine = Engine::open(&dir.join("sled"), identity.id, options.cache_bytes)?;
         let Checkpoint {
             applied,
@@ -81,6 +89,9 @@ impl State {
         let mut replay = Replay {
             key: &identity.key,
             engine: &engine,
+            applied,
+            replayed: 0,
+            prefilter: saved.map(|saved| &saved.prefilter),
             changes: HashMap::new(),
             forgotten: forgotten_until,
         };
@@ -89,15 +100,22 @@ impl State {
             identity.id,
             options.segment_bytes,
             applied,
-            |record| replay.apply(record),
+            saved.map_or(applied, |saved| saved.covers.min(applied)),
+            |number, record| replay.apply(number, record),
         )?;
-        let Replay { changes, forgotten, .. } = replay;
+        let Replay {
+            changes,
+            forgotten,
+            replayed,
+            ..
+        } = replay;
         Ok(Self {
             engine,
             applied,
             changes,
             forgotten,
             recovered,
+            replayed,
             rebuilt: false,
         })
     }
@@ -107,12 +125,26 @@ impl State {
 struct Replay<'a> {
     key: &'a DigestKey,
     engine: &'a Engine,
+    /// The last record that the engine has.
+    applied: u64,
+    replayed: u64,
+    /// Filters that lack what is replayed.
+    prefilter: Option<&'a Prefilter>,
     changes: HashMap<Digest, Change>,
     forgotten: UnixTime,
 }
 
 impl Replay<'_> {
-    fn apply(&mut self, record: Record) -> Result<(), StoreError> {
+    fn apply(&mut self, number: u64, record: Record) -> Result<(), StoreError> {
+        if let (Some(prefilter), Record::Revoke(asked)) = (self.prefilter, &record) {
+            // I2: bits before rows, here too.
+            let target = asked.target().as_ref();
+            prefilter.insert(self.key.digest(target), target.kind());
+        }
+        if number <= self.applied {
+            return Ok(());
+        }
+        self.replayed = self.replayed.saturating_add(1);
         match record {
             Record::Forget(until) => self.forgotten = self.forgotten.max(until),
             Record::Lift(target) => {

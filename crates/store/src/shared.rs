@@ -118,6 +118,9 @@ impl Shared {
         };
         if entry.is_none() {
             self.misses.fetch_add(1, Ordering::Relaxed);
+            if let Some(prefilter) = &self.prefilter {
+                prefilter.note_absent(digest);
+            }
         }
         Ok(entry)
     }
@@ -126,10 +129,7 @@ impl Shared {
     pub(crate) fn publish(&self, changes: HashMap<Digest, Change>, last: u64) {
         self.overlay.publish(changes, last, |changes| {
             if let Some(prefilter) = &self.prefilter {
-                changes
-                    .iter()
-                    .filter_map(|(digest, change)| Some((digest, change.as_ref()?.target().as_ref())))
-                    .for_each(|(digest, target)| prefilter.insert(*digest, target.kind()));
+                prefilter.cover(changes);
             }
         });
     }

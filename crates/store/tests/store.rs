@@ -4,6 +4,8 @@
 
 #[path = "store/damage.rs"]
 mod damage;
+#[path = "store/filters.rs"]
+mod filters;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/promises.rs"]

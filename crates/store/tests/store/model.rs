@@ -10,17 +10,41 @@ use crate::support::{all_kinds, at, options, segments, snapshot, token};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Revoke { target: usize, before: u64, lives: u64 },
-    RevokeMany { first: usize, lives: u64 },
-    Lift { target: usize },
-    Advance { secs: u64 },
-    ClockBack { secs: u64 },
+    Revoke {
+        target: usize,
+        before: u64,
+        lives: u64,
+    },
+    RevokeMany {
+        first: usize,
+        lives: u64,
+    },
+    Lift {
+        target: usize,
+    },
+    Advance {
+        secs: u64,
+    },
+    ClockBack {
+        secs: u64,
+    },
     Sweep,
     Settle,
-    Reopen { prefilter: bool },
+    Reopen {
+        prefilter: bool,
+    },
     Kill,
     LoseEngine,
-    TearTail { bytes: usize },
+    TearTail {
+        bytes: usize,
+    },
+    /// An earlier saved prefilter is put in the place of the last one, or one byte of the last one is another.
+    OldFilters {
+        back: usize,
+    },
+    SpoilFilters {
+        at: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,6 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Kill),
         1 => Just(Step::LoseEngine),
         1 => (1..60_usize).prop_map(|bytes| Step::TearTail { bytes }),
+        1 => (0..4_usize).prop_map(|back| Step::OldFilters { back }),
+        1 => (0..60_000_usize).prop_map(|at| Step::SpoilFilters { at }),
     ]
 }
 
@@ -48,6 +74,8 @@ fn target(n: usize) -> Target {
 struct World {
     dirs: [tempfile::TempDir; 2],
     denylist: Option<Denylist>,
+    /// The prefilters that were saved so far, as they were found at closings.
+    filters: Vec<Vec<u8>>,
     entries: BTreeMap<usize, Revocation>,
     now: u64,
     policy: Policy,
@@ -61,6 +89,7 @@ impl World {
         Self {
             dirs,
             denylist,
+            filters: Vec::new(),
             entries: BTreeMap::new(),
             now: 1000,
             policy,
@@ -73,6 +102,7 @@ impl World {
 
     fn reopen(&mut self, prefilter: bool) {
         drop(self.denylist.take());
+        self.filters.extend(fs::read(self.dirs[0].path().join("prefilter")));
         self.denylist = Some(Denylist::open(self.dirs[0].path(), &options(prefilter)).unwrap());
     }
 
@@ -146,6 +176,21 @@ impl World {
                 let mut content = fs::read(&last).unwrap();
                 content.extend(vec![0x5a; bytes]);
                 fs::write(&last, content).unwrap();
+            }),
+            Step::OldFilters { back } => {
+                let old = self.filters.iter().rev().nth(back).cloned();
+                self.kill(|dir| {
+                    if let Some(old) = old {
+                        fs::write(dir.join("prefilter"), old).unwrap();
+                    }
+                });
+            }
+            Step::SpoilFilters { at } => self.kill(|dir| {
+                if let Ok(mut bytes) = fs::read(dir.join("prefilter")) {
+                    let length = bytes.len();
+                    bytes.get_mut(at % length).map(|byte| *byte ^= 1).unwrap();
+                    fs::write(dir.join("prefilter"), bytes).unwrap();
+                }
             }),
         }
     }
