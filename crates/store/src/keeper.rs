@@ -199,7 +199,10 @@ impl<'a> Keeper<'a> {
         }
         let (changes, last) = self.shared.overlay.turn();
         self.load = if changes.len() > BUSY { Load::Busy } else { Load::Quiet };
-        for (digest, change) in changes.iter() {
+        // In the order of the rows, so that those of one leaf follow each other.
+        let mut in_order: Vec<_> = changes.iter().collect();
+        in_order.sort_unstable_by_key(|(digest, _)| **digest);
+        for (digest, change) in in_order {
             if let Some(revocation) = change {
                 self.shared.engine.put(digest, revocation)?;
             } else {
