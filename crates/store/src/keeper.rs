@@ -24,8 +24,10 @@ use crate::{
 const CHECKPOINT_CHANGES: usize = 8192;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 
-/// Entries of rebuilt shards after which the overlay is looked at again.
+/// Entries of rebuilt shards after which the overlay is looked at again: at least so many, and for each change that was
+/// just written so many. A store that grows by a half between two builds of a shard needs three.
 const REBUILT_A_TURN: usize = 32_768;
+const REBUILT_A_CHANGE: usize = 4;
 
 /// Changes found waiting that make it a busy time.
 const BUSY: usize = 1024;
@@ -124,8 +126,8 @@ pub(crate) struct Keeper<'a> {
     /// Changes that no checkpoint covers, and since when.
     unsaved: usize,
     unsaved_since: Option<Instant>,
-    /// What the last drain found waiting.
-    load: Load,
+    /// How many changes the last drain found waiting.
+    drained: usize,
     file: SavedFile,
     /// The last record that the prefilter covered when it was saved, if it was, and since when that is not the last.
     filters_saved_at: Option<u64>,
@@ -140,7 +142,7 @@ impl<'a> Keeper<'a> {
             applied,
             unsaved: 0,
             unsaved_since: None,
-            load: Load::Quiet,
+            drained: 0,
             file,
             filters_saved_at: None,
             filters_behind_since: None,
@@ -198,7 +200,7 @@ impl<'a> Keeper<'a> {
             return Err(StoreError::ReadOnly(cause));
         }
         let (changes, last) = self.shared.overlay.turn();
-        self.load = if changes.len() > BUSY { Load::Busy } else { Load::Quiet };
+        self.drained = changes.len();
         // In the order of the rows, so that those of one leaf follow each other.
         let mut in_order: Vec<_> = changes.iter().collect();
         in_order.sort_unstable_by_key(|(digest, _)| **digest);
@@ -267,14 +269,15 @@ impl<'a> Keeper<'a> {
         let Some(prefilter) = &self.shared.prefilter else {
             return Ok(false);
         };
-        let mut rebuilt = 0_usize;
-        for shard in prefilter.due_shards(self.load) {
-            if rebuilt >= REBUILT_A_TURN {
+        let load = if self.drained > BUSY { Load::Busy } else { Load::Quiet };
+        let (mut rebuilt, enough) = (0_usize, rebuilt_a_turn(self.drained));
+        for shard in prefilter.due_shards(load) {
+            if rebuilt >= enough {
                 prefilter.look_again();
                 return Ok(true);
             }
             let read = |shard| self.shared.engine.shard(shard);
-            let entries = prefilter.rebuild(shard, &self.shared.overlay, self.load, read)?;
+            let entries = prefilter.rebuild(shard, &self.shared.overlay, load, read)?;
             rebuilt = rebuilt.saturating_add(entries);
         }
         Ok(false)
@@ -326,6 +329,11 @@ impl<'a> Keeper<'a> {
         self.save_filters();
         Ok(())
     }
+}
+
+/// After how many entries of rebuilt shards a turn that wrote `drained` changes ends.
+pub(crate) fn rebuilt_a_turn(drained: usize) -> usize {
+    drained.saturating_mul(REBUILT_A_CHANGE).max(REBUILT_A_TURN)
 }
 
 /// Whether to save a prefilter that covers record `last`, and covered `saved` when it was last saved.

@@ -6,6 +6,7 @@ use super::{
     saved::{Refused, SavedFile},
     *,
 };
+use crate::keeper::rebuilt_a_turn;
 
 /// As spread as real digests are.
 fn spread(n: u64) -> Digest {
@@ -191,6 +192,34 @@ fn quiet_filters_take_at_most_one_and_a_half_times_the_least_that_any_could() {
             prefilter.note_gone(&spread(first));
             (first, next) = (first + 1, next + 1);
         }
+    }
+}
+
+/// A flood that grows a store to many times its size outruns no rebuild: what a turn may rebuild keeps up with what it
+/// wrote, so that no filter is ever much fuller than it was made for.
+#[test]
+fn filters_keep_up_with_a_flood() {
+    const TURN: u64 = 30_000;
+    let prefilter = Prefilter::new(0.01);
+    let mut shards = vec![Vec::new(); SHARDS];
+    for turn in 0..25 {
+        for digest in (turn * TURN..(turn + 1) * TURN).map(spread) {
+            shards[usize::from(digest.shard())].push(digest);
+            prefilter.insert(digest, Kind::Token);
+        }
+        let (mut rebuilt, enough) = (0, rebuilt_a_turn(usize::try_from(TURN).unwrap()));
+        for shard in prefilter.due_shards(Load::Busy) {
+            if rebuilt >= enough {
+                prefilter.look_again();
+                break;
+            }
+            let held = &shards[usize::from(shard)];
+            prefilter.begin_rebuild(shard);
+            prefilter.finish_rebuild(shard, held, Kinds::default(), Load::Busy);
+            rebuilt += held.len();
+        }
+        let rate = prefilter.figures().expected_rate;
+        assert!(turn < 2 || rate < 0.02, "turn {turn}: {rate}");
     }
 }
 
