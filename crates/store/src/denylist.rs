@@ -20,7 +20,10 @@ use crate::{
     keeper::{Keeper, Order},
     opening::{self, State},
     options::{Durability, Options},
-    prefilter::Prefilter,
+    prefilter::{
+        Prefilter,
+        saved::{Saved, SavedFile},
+    },
     shared::{Shared, unpoisoned},
     stats::{PrefilterState, Stats},
 };
@@ -39,6 +42,7 @@ pub struct Denylist {
     /// How the opening went.
     replayed: u64,
     rebuilt: bool,
+    prefilter_loaded: bool,
     /// Held until the threads have ended: fields are dropped in this order, after [`Denylist::drop`].
     _lock: DirLock,
 }
@@ -71,8 +75,9 @@ impl Denylist {
     /// Opens the denylist in `dir`, or makes an empty one there, readable by its owner alone.
     ///
     /// Brings back all that was ever acknowledged, whatever way the last process ended: what the engine lacks comes from
-    /// the journal, and an engine that is damaged is set aside and rebuilt from it. Answers correctly on return; the
-    /// prefilter is filled in the background. Blocks; costs in proportion to what the engine lacked.
+    /// the journal, and an engine that is damaged is set aside and rebuilt from it. Answers correctly on return. The
+    /// prefilter is as it was saved, with what the journal has since; where nothing was saved that can be believed, it is
+    /// built in the background. Blocks; costs in proportion to what engine and prefilter lacked.
     ///
     /// # Errors
     ///
@@ -85,23 +90,39 @@ impl Denylist {
 
     pub(crate) fn open_locked(dir: &Path, lock: DirLock, options: &Options) -> Result<Self, StoreError> {
         let identity = opening::identity(dir)?;
+        let file = SavedFile::of(dir, identity.id);
+        // Whether it is wanted or not: it must not outlive what is written from here on.
+        let saved = file.take(options.false_positive_rate)?.filter(|_| options.prefilter);
         let State {
             engine,
             applied,
             changes,
             forgotten,
             recovered,
+            replayed,
             rebuilt,
-        } = State::open(dir, &identity, options)?;
+        } = State::open(dir, &identity, options, saved.as_ref())?;
         let Recovered {
             journal,
             sealed,
             cut,
-            replayed,
+            first,
         } = recovered;
-        tracing::info!(replayed, cut_bytes = cut, rebuilt, "opened the denylist");
+        // I2: with every record behind the last one that was covered, and none that the journal does not know of.
+        let covers = |saved: &Saved| saved.covers <= journal.last() && saved.covers.saturating_add(1) >= first;
+        let saved = saved.filter(covers).map(|saved| saved.prefilter);
+        let loaded = saved.is_some();
+        tracing::info!(
+            replayed,
+            cut_bytes = cut,
+            rebuilt,
+            prefilter_loaded = loaded,
+            "opened the denylist"
+        );
 
-        let prefilter = options.prefilter.then(|| Prefilter::new(options.false_positive_rate));
+        let prefilter = options
+            .prefilter
+            .then(|| saved.unwrap_or_else(|| Prefilter::new(options.false_positive_rate)));
         let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
         let synced = Arc::clone(journal.synced());
         let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed, synced));
@@ -109,12 +130,13 @@ impl Denylist {
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
         let threads =
-            Threads::start(&shared, journal, applied, options.durability).map_err(|e| StoreError::io(dir, e))?;
+            Threads::start(&shared, journal, applied, options.durability, file).map_err(|e| StoreError::io(dir, e))?;
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
             replayed,
             rebuilt,
+            prefilter_loaded: loaded,
             _lock: lock,
         })
     }
@@ -131,9 +153,9 @@ impl Denylist {
     /// [`StoreError::Engine`], or [`StoreError::Io`] of the engine's disk: whether the token is revoked is unknown, and that
     /// is all that may be concluded (I5).
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
-        let mut hit = None;
+        let (mut hit, mut issuer) = (None, None);
         for target in targets.iter() {
-            let Some(digest) = self.shared.perhaps_listed(target) else {
+            let Some(digest) = self.shared.perhaps_listed_within(&mut issuer, target) else {
                 continue;
             };
             let entry = self.shared.look_up(&digest)?;
@@ -157,9 +179,10 @@ impl Denylist {
     /// Always false without a prefilter, and for the shards that are not built yet.
     #[must_use]
     pub fn is_clear(&self, targets: &Targets<'_>) -> bool {
+        let mut issuer = None;
         targets
             .iter()
-            .all(|target| self.shared.perhaps_listed(target).is_none())
+            .all(|target| self.shared.perhaps_listed_within(&mut issuer, target).is_none())
     }
 
     /// The facts about a token of which no target is listed.
@@ -378,7 +401,8 @@ impl Denylist {
         self.shared.synced.is_complete()
     }
 
-    /// Waits until the disk and the engine have all that was acknowledged, a checkpoint says so, and the prefilter covers it.
+    /// Waits until the disk and the engine have all that was acknowledged, a checkpoint says so, and the prefilter covers
+    /// it, in memory and as it is saved.
     ///
     /// # Errors
     ///
@@ -402,6 +426,7 @@ impl Denylist {
             refused: shared.refused(),
             prefilter,
             prefilter_bytes: shared.prefilter.as_ref().map_or(0, Prefilter::bytes),
+            filters: shared.prefilter.as_ref().map(Prefilter::figures),
             lookups: shared.lookups.load(Ordering::Relaxed),
             misses: shared.misses.load(Ordering::Relaxed),
             waiting: shared.overlay.len(),
@@ -437,7 +462,13 @@ impl Denylist {
         self.rebuilt
     }
 
-    /// Writes what waits, makes a checkpoint, and ends. Calls that come later are refused. Blocks.
+    /// Whether the opening took the prefilter from where it was saved.
+    #[must_use]
+    pub fn prefilter_was_loaded(&self) -> bool {
+        self.prefilter_loaded
+    }
+
+    /// Writes what waits, makes a checkpoint, saves the prefilter, and ends. Calls that come later are refused. Blocks.
     ///
     /// # Errors
     ///
@@ -465,12 +496,18 @@ impl Drop for Denylist {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, journal: Journal, applied: u64, durability: Durability) -> std::io::Result<Self> {
+    fn start(
+        shared: &Arc<Shared>,
+        journal: Journal,
+        applied: u64,
+        durability: Durability,
+        file: SavedFile,
+    ) -> std::io::Result<Self> {
         let (for_committer, for_keeper) = (Arc::clone(shared), Arc::clone(shared));
         Ok(Self {
             keeper: thread::Builder::new()
                 .name("ostracon-keep".into())
-                .spawn(move || Keeper::new(&for_keeper, applied).run())?,
+                .spawn(move || Keeper::new(&for_keeper, applied, file).run())?,
             committer: thread::Builder::new()
                 .name("ostracon-commit".into())
                 .spawn(move || committer::run(&for_committer, journal, durability))?,

@@ -40,6 +40,16 @@ pub enum StoreError {
         /// The newest that is understood.
         known: u32,
     },
+    /// A store was written by an earlier version, and not opened by this one yet. Nothing was changed.
+    #[error("{} has format {found}; start the server once, which brings it up to {known}, and then look again", .path.display())]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The one that an opening makes of it.
+        known: u32,
+    },
     /// A file does not say what was once written to it. Nothing was changed.
     #[error("{} is damaged: {detail}; restore a backup, or move the directory away to begin anew", .path.display())]
     Damaged {

@@ -49,6 +49,7 @@ mod registry;
 mod row;
 mod shared;
 mod stats;
+mod sync;
 
 pub use changes::{Changed, Changes, Event};
 pub use check::{ClosedStore, Counts, Finding, Mended, Part, Remedy, Report};
@@ -59,7 +60,7 @@ pub use error::StoreError;
 pub use files::write_new;
 pub use options::{Durability, FALSE_POSITIVE_RATES, Options};
 pub use registry::{Registry, Session};
-pub use stats::{PrefilterState, Stats};
+pub use stats::{Filters, PrefilterState, Stats};
 
 #[doc(hidden)]
 pub mod fuzzing {

@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use ostracon_core::{Revocation, TargetRef, UnixTime};
+use ostracon_core::{Issuer, Revocation, TargetRef, UnixTime};
 
 use crate::{
     committer::Queue,
-    digest::{Digest, DigestKey},
+    digest::{Digest, DigestKey, IssuerDigest},
     engine::Engine,
     error::StoreError,
     feed::Feed,
@@ -86,14 +86,30 @@ impl Shared {
 
     /// The digest of `target` unless it is certainly not listed, known from memory alone.
     pub(crate) fn perhaps_listed(&self, target: TargetRef<'_>) -> Option<Digest> {
-        let Some(prefilter) = &self.prefilter else {
-            return Some(self.key.digest(target));
-        };
-        if !prefilter.may_contain_any(target.kind()) {
+        self.perhaps_listed_within(&mut None, target)
+    }
+
+    /// The same for one of several targets: `issuer` is what was hashed for the one before, and mostly serves again.
+    pub(crate) fn perhaps_listed_within<'a>(
+        &self,
+        issuer: &mut Option<(&'a Issuer, IssuerDigest)>,
+        target: TargetRef<'a>,
+    ) -> Option<Digest> {
+        let ruled_out = |prefilter: &Prefilter| !prefilter.may_contain_any(target.kind());
+        if self.prefilter.as_ref().is_some_and(ruled_out) {
             return None;
         }
-        let digest = self.key.digest(target);
-        prefilter.may_contain(&digest).then_some(digest)
+        // All targets of a token borrow the one issuer that it names.
+        let within = match issuer {
+            Some((iss, within)) if core::ptr::eq(*iss, target.iss()) => within,
+            _ => &mut issuer.insert((target.iss(), self.key.within(target.iss()))).1,
+        };
+        let digest = within.digest(target.kind(), target.name());
+        let absent = |prefilter: &Prefilter| !prefilter.may_contain(&digest);
+        if self.prefilter.as_ref().is_some_and(absent) {
+            return None;
+        }
+        Some(digest)
     }
 
     /// The entry of `digest`, expired or not.
@@ -115,6 +131,9 @@ impl Shared {
         };
         if entry.is_none() {
             self.misses.fetch_add(1, Ordering::Relaxed);
+            if let Some(prefilter) = &self.prefilter {
+                prefilter.note_absent(digest);
+            }
         }
         Ok(entry)
     }
@@ -123,10 +142,7 @@ impl Shared {
     pub(crate) fn publish(&self, changes: HashMap<Digest, Change>, last: u64) {
         self.overlay.publish(changes, last, |changes| {
             if let Some(prefilter) = &self.prefilter {
-                changes
-                    .iter()
-                    .filter_map(|(digest, change)| Some((digest, change.as_ref()?.target().as_ref())))
-                    .for_each(|(digest, target)| prefilter.insert(*digest, target.kind()));
+                prefilter.cover(changes);
             }
         });
     }

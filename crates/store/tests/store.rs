@@ -17,6 +17,8 @@ mod check;
 mod damage;
 #[path = "store/durability.rs"]
 mod durability;
+#[path = "store/filters.rs"]
+mod filters;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/promises.rs"]

@@ -66,7 +66,10 @@ pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
     };
     let path = dir.join("identity");
     match Identity::read(dir) {
-        Ok(Some(identity)) => look.identity = Some(identity),
+        Ok(Some(identity)) => {
+            identity.is_current(dir)?;
+            look.identity = Some(identity);
+        }
         Ok(None) => look.report.find(
             Part::Identity,
             &path,

@@ -18,6 +18,7 @@ use crate::{
     journal::{self, Journal, MAX_GROUP, Record, When},
     opening::Replay,
     options::Options,
+    prefilter::saved::SavedFile,
     registry,
 };
 
@@ -84,7 +85,9 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
     let path = dir.join("journal");
     let segment_bytes = Options::default().segment_bytes;
     let (journal, begun) = if looked.journal_problem.is_none() {
-        let recovered = journal::recover(&path, identity.id, segment_bytes, 0, |record| replay.apply(record))?;
+        let recovered = journal::recover(&path, identity.id, segment_bytes, 0, 0, |number, record| {
+            replay.apply(number, record)
+        })?;
         (recovered.journal, None)
     } else {
         let applied = looked.engine.as_ref().map_or(0, |_| looked.checkpoint.applied);
@@ -102,7 +105,7 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
             if number <= applied && is_over {
                 return Ok(());
             }
-            replay.apply(record)
+            replay.apply(number, record)
         })?;
         let begun = place_beside(&path)?;
         files::create_dir(&begun)?;
@@ -126,6 +129,8 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
     drop((engine, journal));
     let wants_sessions = looked.sessions_want_repair;
     drop(looked);
+    // A saved prefilter covers the store as it was.
+    SavedFile::of(dir, identity.id).take(Options::default().false_positive_rate)?;
     // The engine first: it has all that there is, so that a death in between leaves a store that can be repaired again.
     mended.set_aside.extend(swap(&dir.join("sled"), &fresh)?);
     if let Some(begun) = begun {

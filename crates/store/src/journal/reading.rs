@@ -173,7 +173,7 @@ mod tests {
     /// Records 1 to `n` in groups of three, a few to a segment.
     fn written(dir: &std::path::Path, n: u64) -> super::super::Journal {
         begin(dir, STORE).unwrap();
-        let mut journal = recover(dir, STORE, 150, 0, |_| Ok(())).unwrap().journal;
+        let mut journal = recover(dir, STORE, 150, 0, 0, |_, _| Ok(())).unwrap().journal;
         let records: Vec<_> = (1..=n).map(record).collect();
         for group in records.chunks(3) {
             journal.append(group, When::Now).unwrap();

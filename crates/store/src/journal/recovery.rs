@@ -18,8 +18,8 @@ pub(crate) struct Recovered {
     pub(crate) sealed: Vec<Sealed>,
     /// Bytes of a torn group that were cut off; nothing in them was acknowledged.
     pub(crate) cut: u64,
-    /// Records handed over.
-    pub(crate) replayed: u64,
+    /// The first record that the journal still has.
+    pub(crate) first: u64,
 }
 
 /// Begins the journal of a new store in `dir`, in place of one that was begun and never written.
@@ -43,7 +43,7 @@ pub(crate) fn is_unwritten(dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Opens the journal in `dir` and hands over each record after number `applied`.
+/// Opens the journal in `dir` and hands over each record after number `from`, which is at most `applied`, with its number.
 ///
 /// # Errors
 ///
@@ -54,18 +54,16 @@ pub(crate) fn recover(
     store: StoreId,
     segment_bytes: u64,
     applied: u64,
-    mut each: impl FnMut(Record) -> Result<(), StoreError>,
+    from: u64,
+    mut each: impl FnMut(u64, Record) -> Result<(), StoreError>,
 ) -> Result<Recovered, StoreError> {
     files::create_dir(dir)?;
     let paths = segment::list(dir)?;
-    let mut replayed = 0_u64;
-    let mut each = |number, record| {
-        if number > applied {
-            replayed = replayed.saturating_add(1);
-            each(record)?;
-        }
-        Ok(())
-    };
+    let mut each = |number, record| if number > from { each(number, record) } else { Ok(()) };
+    let first = paths
+        .first()
+        .and_then(|path| segment::first_of(path))
+        .unwrap_or(u64::MAX);
 
     let Some((last_path, closed)) = paths.split_last() else {
         return Err(StoreError::damaged(
@@ -80,7 +78,7 @@ pub(crate) fn recover(
         if segment::first_of(following) != Some(seal.last.saturating_add(1)) {
             return Err(StoreError::damaged(path, "the segment behind it is missing"));
         }
-        if seal.last > applied {
+        if seal.last > from {
             let bytes = fs::read(path).map_err(|e| StoreError::io(path, e))?;
             if !matches!(segment::scan(path, &bytes, &store, &mut each)?.1, End::Sealed(_)) {
                 return Err(StoreError::damaged(path, "its seal does not fit"));
@@ -110,7 +108,7 @@ pub(crate) fn recover(
                 journal,
                 sealed,
                 cut,
-                replayed,
+                first,
             });
         }
         End::Sealed(seal) => {
@@ -123,7 +121,7 @@ pub(crate) fn recover(
         journal,
         sealed,
         cut: 0,
-        replayed,
+        first,
     })
 }
 
@@ -163,7 +161,7 @@ mod tests {
         if applied == 0 && is_unwritten(dir)? {
             begin(dir, STORE)?;
         }
-        let recovered = recover(dir, STORE, 200, applied, |record| {
+        let recovered = recover(dir, STORE, 200, applied, applied, |_, record| {
             seen.push(record);
             Ok(())
         })?;
@@ -253,7 +251,9 @@ mod tests {
         begin(dir.path(), STORE).unwrap();
         let path = last_segment(dir.path());
         let end = || fs::read(&path).unwrap().len();
-        let mut journal = recover(dir.path(), STORE, u64::MAX, 0, |_| Ok(())).unwrap().journal;
+        let mut journal = recover(dir.path(), STORE, u64::MAX, 0, 0, |_, _| Ok(()))
+            .unwrap()
+            .journal;
         journal.append(&[record(1)], When::Now).unwrap();
         let synced = end();
         let mut ends = Vec::new();
@@ -307,7 +307,7 @@ mod tests {
             let _ = fs::remove_file(path);
         }
         for applied in [0, 21] {
-            let lost = recover(dir.path(), STORE, 200, applied, |_| Ok(()));
+            let lost = recover(dir.path(), STORE, 200, applied, applied, |_, _| Ok(()));
             assert!(
                 matches!(lost, Err(StoreError::Damaged { .. })),
                 "whatever the engine says"
@@ -338,7 +338,7 @@ mod tests {
     fn a_journal_of_another_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         written(dir.path(), 1);
-        let other = recover(dir.path(), [8; 16], 300, 0, |_| Ok(()));
+        let other = recover(dir.path(), [8; 16], 300, 0, 0, |_, _| Ok(()));
         assert!(matches!(other, Err(StoreError::Damaged { .. })));
     }
 }

@@ -51,6 +51,13 @@ enum Step {
     Check,
     Repair,
     Rebuild,
+    /// An earlier saved prefilter is put in the place of the last one, or one byte of the last one is another.
+    OldFilters {
+        back: usize,
+    },
+    SpoilFilters {
+        at: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -72,6 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Check),
         1 => Just(Step::Repair),
         1 => Just(Step::Rebuild),
+        1 => (0..4_usize).prop_map(|back| Step::OldFilters { back }),
+        1 => (0..60_000_usize).prop_map(|at| Step::SpoilFilters { at }),
     ]
 }
 
@@ -83,6 +92,8 @@ fn target(n: usize) -> Target {
 struct World {
     dirs: [tempfile::TempDir; 2],
     denylist: Option<Denylist>,
+    /// The prefilters that were saved so far, as they were found at closings.
+    filters: Vec<Vec<u8>>,
     entries: BTreeMap<usize, Revocation>,
     /// What was lifted ever: a lift that is lost with a damaged journal is undone.
     lifted: BTreeSet<usize>,
@@ -98,6 +109,7 @@ impl World {
         Self {
             dirs,
             denylist,
+            filters: Vec::new(),
             entries: BTreeMap::new(),
             lifted: BTreeSet::new(),
             now: 1000,
@@ -111,6 +123,7 @@ impl World {
 
     fn reopen(&mut self, prefilter: bool) {
         drop(self.denylist.take());
+        self.filters.extend(fs::read(self.dirs[0].path().join("prefilter")));
         self.denylist = Some(Denylist::open(self.dirs[0].path(), &options(prefilter)).unwrap());
     }
 
@@ -197,6 +210,21 @@ impl World {
                 let mut content = fs::read(&last).unwrap();
                 content.extend(vec![0x5a; bytes]);
                 fs::write(&last, content).unwrap();
+            }),
+            Step::OldFilters { back } => {
+                let old = self.filters.iter().rev().nth(back).cloned();
+                self.kill(|dir| {
+                    if let Some(old) = old {
+                        fs::write(dir.join("prefilter"), old).unwrap();
+                    }
+                });
+            }
+            Step::SpoilFilters { at } => self.kill(|dir| {
+                if let Ok(mut bytes) = fs::read(dir.join("prefilter")) {
+                    let length = bytes.len();
+                    bytes.get_mut(at % length).map(|byte| *byte ^= 1).unwrap();
+                    fs::write(dir.join("prefilter"), bytes).unwrap();
+                }
             }),
         }
     }

@@ -1,12 +1,12 @@
 //! Stores that were written before: the files of each format are kept, and must open.
 //!
-//! `stored/format-1/` was written by [`write_format_1`], and the zeros at the end of the engine's file were cut off. It is
-//! never written again.
+//! `stored/format-2/` was written by [`write_format_2`], and `stored/format-1/` by what it was before; the zeros at the end
+//! of the engine's file were cut off. Neither is ever written again.
 
 use std::{fs, path::Path};
 
 use ostracon_core::{Note, Policy, Reason, Revocation};
-use ostracon_store::{ClosedStore, Denylist, Durability, Options};
+use ostracon_store::{ClosedStore, Denylist, Durability, Options, StoreError};
 
 use crate::support::{NOW, all_kinds, at, denied, open, options, revocation, segments, snapshot, token};
 
@@ -28,7 +28,7 @@ fn stored(name: &str) -> tempfile::TempDir {
 const ENGINE_BYTES: u64 = 524_287;
 
 /// All that a journal can hold: each kind, a lift, what was forgotten, groups ahead of their sync, two segments.
-fn write_format_1(dir: &Path) {
+fn write_format_2(dir: &Path) {
     let put_off = Options {
         durability: Durability::Interval(std::time::Duration::MAX),
         ..options(false)
@@ -61,9 +61,30 @@ fn is_all_there(denylist: &Denylist) {
     assert_eq!(denylist.unlisted().forgotten_until, ended.retained_until());
 }
 
+/// Its digests were made otherwise, so that a look-up in its engine would find nothing (I5): that one is made anew.
 #[test]
-fn a_store_of_format_1_opens_with_its_engine_and_without() {
+fn i5_a_store_of_format_1_is_brought_up_by_its_first_opening() {
     let dir = stored("format-1");
+    let closed = || ClosedStore::take(dir.path()).unwrap();
+    let checked = closed().check().err();
+    let repaired = closed().repair().err();
+    let rebuilt = closed().rebuild().err();
+    for refused in [checked, repaired, rebuilt] {
+        assert!(
+            matches!(&refused, Some(older @ StoreError::Older { found: 1, .. }) if older.to_string().contains("start the server")),
+            "{refused:?}"
+        );
+    }
+    let denylist = open(dir.path());
+    is_all_there(&denylist);
+    denylist.close().unwrap();
+    assert!(closed().check().unwrap().is_sound());
+    is_all_there(&open(dir.path()));
+}
+
+#[test]
+fn a_store_of_format_2_opens_with_its_engine_and_without() {
+    let dir = stored("format-2");
     assert!(segments(dir.path()).len() > 1);
     let report = ClosedStore::take(dir.path()).unwrap().check().unwrap();
     assert!(report.is_sound(), "{report:?}");
@@ -83,7 +104,7 @@ fn a_store_of_format_1_opens_with_its_engine_and_without() {
 #[test]
 fn what_is_stored_is_what_this_version_writes() {
     let dir = tempfile::tempdir().unwrap();
-    write_format_1(dir.path());
+    write_format_2(dir.path());
     is_all_there(&open(dir.path()));
     if let Some(keep) = std::env::var_os("OSTRACON_STORE_FORMAT_INTO") {
         snapshot(dir.path(), Path::new(&keep));
