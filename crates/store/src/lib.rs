@@ -27,6 +27,7 @@
 //! 4. the **engine**, sled, with a row for each entry and an index by end of retention, so that the sweeper walks only
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
+mod backup;
 mod commit;
 mod committer;
 mod denylist;
@@ -47,6 +48,7 @@ mod row;
 mod shared;
 mod stats;
 
+pub use backup::{Backup, Progress, restore, verify_backup};
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};

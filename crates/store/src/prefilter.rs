@@ -145,6 +145,14 @@ impl Prefilter {
         self.due.store(true, Ordering::Relaxed);
     }
 
+    /// Has every shard rebuilt in time; until then each answers as it did.
+    pub(crate) fn rebuild_all(&self) {
+        for shard in &self.shards {
+            unpoisoned(shard.write()).gone = usize::MAX;
+        }
+        self.look_again();
+    }
+
     /// From here on what is inserted into `shard` is kept aside for its new filter.
     ///
     /// Whoever calls this must list what is published and not yet in the engine without a publication coming in

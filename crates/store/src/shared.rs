@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Condvar, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -15,7 +15,7 @@ use crate::{
     digest::{Digest, DigestKey},
     engine::Engine,
     error::StoreError,
-    journal::Sealed,
+    journal::{Reach, Sealed},
     keeper::Mailbox,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
@@ -36,6 +36,10 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
     pub(crate) sealed: Mutex<Vec<Sealed>>,
     pub(crate) open_segment_bytes: AtomicU64,
+    /// How far the journal goes; changes together with `sealed`, under the lock of that.
+    pub(crate) reach: Mutex<Reach>,
+    /// Backups that are being copied; while there are any, no segment is deleted.
+    pub(crate) backups: AtomicUsize,
     /// Notified when the keeper has emptied a generation of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// In seconds; see [`Shared::forgotten_until`].
@@ -63,6 +67,8 @@ impl Shared {
             mailbox: Mailbox::default(),
             sealed: Mutex::new(sealed),
             open_segment_bytes: AtomicU64::new(0),
+            reach: Mutex::default(),
+            backups: AtomicUsize::new(0),
             drained: Default::default(),
             forgotten_until: AtomicU64::new(0),
             refused: OnceLock::new(),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests")]
 
+#[path = "store/backup.rs"]
+mod backup;
 #[path = "store/damage.rs"]
 mod damage;
 #[path = "store/model.rs"]

@@ -5,6 +5,7 @@
 //! with a seal that says what it holds, so that opening reads only what the engine has not got.
 
 mod frame;
+mod inspection;
 mod recovery;
 mod segment;
 
@@ -14,8 +15,9 @@ use ostracon_core::{Revocation, Target, UnixTime};
 
 pub(crate) use self::{
     frame::MAX_GROUP,
+    inspection::inspect,
     recovery::{Recovered, begin, is_unwritten, recover},
-    segment::{Journal, Sealed},
+    segment::{Journal, Reach, Sealed},
 };
 
 /// One change of the denylist.
