@@ -69,6 +69,12 @@ impl Ask {
         sent.next().unwrap_or_default()
     }
 
+    /// What it sends as `Authorization`; empty if it sends none.
+    pub fn authorization(&self) -> &str {
+        let mut sent = self.headers.iter().filter(|(name, _)| name == "Authorization");
+        sent.next().map_or("", |(_, value)| value)
+    }
+
     /// The same, as the client `id`.
     #[must_use]
     pub fn as_client(&self, id: &str, secret: &str) -> Self {

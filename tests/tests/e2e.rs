@@ -13,6 +13,8 @@ mod browser;
 mod configuration;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/data.rs"]
+mod data;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/logout.rs"]

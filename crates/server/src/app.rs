@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,6 +25,8 @@ use crate::{
     listen::Address,
     problem::Problem,
     rotation::Successor,
+    terms::Terms,
+    watch::Watch,
 };
 
 /// An application that is running: routes are answered from it, and from nothing else.
@@ -39,6 +41,7 @@ pub struct App {
     pub(crate) keyring: Keyring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
+    pub(crate) backup_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
 }
@@ -86,6 +89,10 @@ pub(crate) struct Kept {
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
     clock: Clock,
+    /// Whether the clock is to be believed by what forgets.
+    pub(crate) watch: Arc<Mutex<Watch>>,
+    /// Held by a backup, a sweep on demand, or a rebuild of the prefilter: one at a time.
+    pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What cannot change while the server runs.
@@ -150,6 +157,8 @@ impl App {
             successor: Arc::new(Successor::open(&config.data_dir)?),
             denylist: Arc::new(denylist),
             latest: Arc::default(),
+            watch: Arc::new(Mutex::new(Watch::set(clock.now()))),
+            maintenance: Arc::default(),
             clock,
         };
         Self::assemble(config, kept).map(Arc::new)
@@ -211,6 +220,7 @@ impl App {
             keyring,
             clients: config.clients,
             cookies: config.cookies,
+            backup_dir: config.backup_dir,
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
         })
@@ -245,6 +255,13 @@ impl App {
         self.kept.clock.now()
     }
 
+    /// For how long nothing is forgotten yet, since the clock was not seen to go evenly for long enough.
+    pub(crate) fn clock_unsettled(&self) -> Option<Duration> {
+        let now = self.now();
+        let mut watch = self.kept.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.unsettled(now)
+    }
+
     /// Notes that something is issued at `iat`.
     pub(crate) fn issued(&self, iat: UnixTime) {
         self.kept.latest.fetch_max(iat.as_secs(), Ordering::SeqCst);
@@ -255,6 +272,16 @@ impl App {
     pub(crate) fn revoking_at(&self) -> UnixTime {
         self.now()
             .max(UnixTime::from_secs(self.kept.latest.load(Ordering::SeqCst)))
+    }
+
+    /// What a revocation is made by that begins now.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            own: &self.tokens.issuer,
+            trusted: &self.keyring,
+            policy: &self.policy,
+            now: self.revoking_at(),
+        }
     }
 
     /// Whether `token` is accepted, as one of type `typ` and under `demand`.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod app;
+mod backup;
 mod body;
 mod client;
 mod clock;
@@ -13,9 +14,11 @@ mod cookies;
 mod credentials;
 mod csrf;
 mod limits;
+mod lines;
 mod listen;
 mod login;
 mod problem;
+mod progress;
 mod random;
 mod rotation;
 mod routes;
@@ -23,8 +26,12 @@ mod run;
 mod serving;
 mod session;
 mod strict;
+mod terms;
+pub mod transfer;
+mod watch;
 
 pub use app::{App, OpenError};
+pub use backup::back_up;
 pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
 pub use config::{Config, ConfigError, Key, Tokens};

@@ -21,6 +21,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a request may take from its head to its answer.
     pub request_timeout: Duration,
+    /// The largest batch of revocations, in bytes.
+    pub batch_bytes: u64,
     /// Failed client logins a minute, for each client and for each address, before they are answered 429.
     pub failures_per_minute: NonZeroU32,
 }

@@ -17,6 +17,7 @@ use crate::{client::Role, cookies::SameSite};
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub(super) data_dir: PathBuf,
+    pub(super) backup_dir: Option<PathBuf>,
     #[serde(default)]
     pub(super) listen: Listen,
     pub(super) tokens: Tokens,
@@ -137,6 +138,7 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     pub(super) header_timeout: Span,
     pub(super) request_timeout: Span,
+    pub(super) batch: ByteSize,
     pub(super) failures_per_minute: NonZeroU32,
 }
 
@@ -146,6 +148,7 @@ impl Default for Limits {
             connections: 10_000,
             header_timeout: Span::mins::<1>(),
             request_timeout: Span::secs::<30>(),
+            batch: ByteSize::mib(256),
             failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }

@@ -1,10 +1,12 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
+mod batch;
 mod explain;
 mod health;
 mod jwks;
 mod listing;
 mod logout;
+mod maintenance;
 mod oauth;
 mod refresh;
 mod revocations;
@@ -35,6 +37,7 @@ pub fn public(serving: impl Into<Serving>) -> Router {
             .route("/auth/session", get(refresh::own))
             .merge(oauth::routes())
             .route("/.well-known/jwks.json", get(jwks::jwks)),
+        Router::new(),
         serving.into(),
     )
 }
@@ -48,11 +51,13 @@ pub fn admin(serving: impl Into<Serving>) -> Router {
             .route("/v1/revocations", post(revocations::create).get(listing::list))
             .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
             .route("/v1/explain", post(explain::explain)),
+        maintenance::routes().route("/v1/revocations/batch", post(batch::create)),
         serving.into(),
     )
 }
 
-fn finish(router: Router<Serving>, serving: Serving) -> Router {
+/// Adds what all have. What is in `slow` takes as long as it takes, and sees to its own limits.
+fn finish(router: Router<Serving>, slow: Router<Serving>, serving: Serving) -> Router {
     router
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -60,6 +65,7 @@ fn finish(router: Router<Serving>, serving: Serving) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(serving.clone(), in_time))
+        .merge(slow.method_not_allowed_fallback(async || Problem::method_not_allowed()))
         .layer(middleware::map_response(protect))
         .with_state(serving)
 }
