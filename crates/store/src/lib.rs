@@ -61,5 +61,5 @@ pub use stats::{PrefilterState, Stats};
 #[doc(hidden)]
 pub mod fuzzing {
     //! What the fuzz targets reach; no part of the interface.
-    pub use crate::{journal::fuzz_segment, row::fuzz_row};
+    pub use crate::{backup::fuzz_manifest, journal::fuzz_segment, row::fuzz_row};
 }

@@ -108,3 +108,70 @@ fn time(text: &str) -> Result<UnixTime, Unusable> {
     secs.or_else(date)
         .ok_or_else(|| Unusable::new("exp is neither seconds since 1970 nor a time such as 2027-01-31T12:00:00Z"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::tests::{NOW, assumed};
+
+    fn read_all(lines: &[&str]) -> Vec<Result<Option<(String, u64)>, String>> {
+        let mut columns = Columns::default();
+        let told = |entry: Revocation| {
+            (
+                entry.target().as_ref().name().to_owned(),
+                entry.retained_until().as_secs(),
+            )
+        };
+        let read = |line: &&str| assumed(|assumed| columns.read(line.as_bytes(), assumed));
+        lines
+            .iter()
+            .map(read)
+            .map(|read| read.map(|e| e.map(told)).map_err(|e| e.detail))
+            .collect()
+    }
+
+    #[test]
+    fn columns_stand_in_order_or_as_they_are_named() {
+        let until = NOW + 600 + 300;
+        let entry = |jti: &str| Ok(Some((jti.to_owned(), until)));
+        let plain = read_all(&[
+            "a,1790000600",
+            " b , 1790000600 ,more",
+            "\"c,\"\"d\"\"\",2026-09-21T14:23:20Z",
+        ]);
+        assert_eq!(plain, [entry("a"), entry("b"), entry("c,\"d\"")]);
+        let named = read_all(&["\u{feff}user,EXP,jti", "u,1790000600,a", "jti,1790000600,b"]);
+        assert_eq!(named, [Ok(None), entry("a"), entry("b")]);
+        // Without an end, the longest life is assumed.
+        let open = read_all(&["a", "a,", "a,\"\""]);
+        assert!(
+            open.iter()
+                .all(|read| matches!(read, Ok(Some((_, end))) if *end > NOW + 86_400)),
+            "{open:?}"
+        );
+    }
+
+    #[test]
+    fn i8_what_cannot_be_used_is_told_without_what_it_is() {
+        let many = ",".repeat(100);
+        for bad in [
+            ",1790000600",
+            "SECRET,SECRET",
+            "SECRET\u{1},1790000600",
+            "SECRET,1790000600000",
+            "SECRET,-1",
+            "\"SECRET,1790000600",
+            many.as_str(),
+        ] {
+            let read = read_all(&[bad]);
+            // A quotation that does not end takes the rest of the line with it, and is a jti like any other.
+            let unclosed = bad.starts_with('"');
+            assert!(
+                unclosed || matches!(&read[..], [Err(why)] if !why.contains("SECRET")),
+                "{bad}: {read:?}"
+            );
+        }
+        let named = read_all(&["jti,ends", "a,1790000600"]);
+        assert!(named[0].is_err());
+    }
+}

@@ -148,3 +148,43 @@ pub mod fuzzing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ostracon_core::{IssuerKeys, Keyring, Policy};
+
+    use super::*;
+    use crate::terms::Terms;
+
+    pub(super) const NOW: u64 = 1_790_000_000;
+
+    /// Reads something at [`NOW`], by the policy of the defaults, where one issuer is trusted.
+    pub(super) fn assumed<T>(read: impl FnOnce(&Assumed<'_>) -> T) -> T {
+        let (iss, policy, mut keyring) = (
+            Issuer::new("https://auth.example").unwrap(),
+            Policy::default(),
+            Keyring::default(),
+        );
+        keyring.trust(iss.clone(), IssuerKeys::default());
+        let terms = Terms {
+            own: &iss,
+            trusted: &keyring,
+            policy: &policy,
+            now: UnixTime::from_secs(NOW),
+        };
+        read(&Assumed { terms, iss: &iss })
+    }
+
+    #[test]
+    fn nothing_that_is_no_format_panics() {
+        for bytes in [
+            &b"\xff\n\0"[..],
+            b"{\n}",
+            b"blacklist:a.b.c 5\nblacklist:..",
+            b"\"\n\",,,\n",
+            b"jti,exp\n",
+        ] {
+            fuzzing::fuzz_import(bytes);
+        }
+    }
+}

@@ -98,3 +98,85 @@ fn seconds(number: &Number) -> Result<UnixTime, Unusable> {
         .or_else(fraction)
         .ok_or_else(|| Unusable::new("exp of the token is no time"))
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+    use crate::transfer::tests::{NOW, assumed};
+
+    fn token(claims: &str) -> String {
+        format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    fn read_line(line: &str) -> Result<Revocation, Unusable> {
+        assumed(|assumed| read(line.as_bytes(), "blacklist:", assumed))
+    }
+
+    /// I1: it is kept for as long as the token could be accepted, with the largest leeway there can be, and for its TTL,
+    /// whichever is longer.
+    #[test]
+    fn i1_it_is_kept_for_the_later_of_exp_and_ttl() {
+        let leeway = Policy::MAX_LEEWAY.as_secs();
+        for (exp, ttl, until) in [
+            ("1790000600", "590000", NOW + 600 + leeway),
+            ("1790000600", "-1", NOW + 600 + leeway),
+            ("1790000600", "-2", NOW + 600 + leeway),
+            ("1790000600.2", "-1", NOW + 601 + leeway),
+            ("1790000600", "7200000", NOW + 7200),
+            ("1790000600", "7200001", NOW + 7201),
+            ("1", "-2", 1 + leeway),
+        ] {
+            let token = token(&format!(r#"{{"iss":"https://auth.example","jti":"j","exp":{exp}}}"#));
+            let entry = read_line(&format!("blacklist:{token} {ttl}")).unwrap();
+            assert_eq!(entry.retained_until().as_secs(), until, "{exp} {ttl}");
+            assert_eq!(entry.effective_at().as_secs(), NOW);
+        }
+        // Of a token that does not say when it ends, the longest there can be is assumed.
+        let entry = read_line(&format!("blacklist:{} -1", token(r#"{"jti":"j"}"#))).unwrap();
+        let longest = assumed(|assumed| {
+            let terms = &assumed.terms;
+            Revocation::new(entry.target().clone(), Reason::Other, terms.policy, terms.now).retained_until()
+        });
+        assert_eq!(entry.retained_until(), longest);
+    }
+
+    #[test]
+    fn an_issuer_that_is_not_said_is_assumed_and_one_that_is_said_is_not() {
+        let target = |claims: &str| {
+            let entry = read_line(&format!("blacklist:{} 1000", token(claims)));
+            entry.map(|entry| entry.target().as_ref().iss().as_str().to_owned())
+        };
+        assert_eq!(
+            target(r#"{"jti":"j","exp":1790000600}"#).unwrap(),
+            "https://auth.example"
+        );
+        let other = target(r#"{"iss":"https://other.example","jti":"j","exp":1790000600}"#).unwrap_err();
+        assert!(other.detail.contains("trusted"), "{other:?}");
+    }
+
+    #[test]
+    fn i8_what_cannot_be_used_is_told_without_what_it_is() {
+        let good = token(r#"{"jti":"j","exp":1790000600}"#);
+        for bad in [
+            "SECRET".to_owned(),
+            format!("blacklist:{good}SECRET"),
+            format!("SECRET:{good} 1000"),
+            "blacklist:SECRET 1000".into(),
+            format!("blacklist:{good} SECRET"),
+            format!("blacklist:{} 1000", token(r#"{"SECRET":1,"exp":1790000600}"#)),
+            format!("blacklist:{} 1000", token(r#"{"jti":"SECRET\u0007","exp":1790000600}"#)),
+            format!("blacklist:{} 1000", token(r#"{"jti":"j","exp":"SECRET"}"#)),
+            format!("blacklist:{} 1000", token(r#"{"jti":"j","exp":-1}"#)),
+            format!("blacklist:{} 1000", token(r#"{"jti":"j","jti":"k","exp":1790000600}"#)),
+            format!("blacklist:{} 1000", token(r#"{"jti":"j","exp":1790000600000}"#)),
+            format!("blacklist:{good} 999999999999999"),
+        ] {
+            let refused = read_line(&bad).unwrap_err();
+            let shown = format!("{refused:?}");
+            assert!(!shown.contains("SECRET") && !shown.contains("eyJ"), "{bad}: {shown}");
+        }
+        assert!(read_line(&format!("blacklist:{good} 1000")).is_ok());
+    }
+}

@@ -15,6 +15,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
+pub use self::manifest::fuzz_manifest;
 pub use self::restore::{restore, verify_backup};
 use self::{files::Unfinished, manifest::Manifest};
 use crate::{
