@@ -19,6 +19,15 @@ fn taken(denylist: &Denylist, into: &Path) -> Backup {
     denylist.backup(into, "backup", &[], &mut |_| ()).unwrap()
 }
 
+/// Tells the other threads to stop, also when this one fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
@@ -60,6 +69,7 @@ fn i4_a_backup_under_writers_has_all_that_was_acknowledged_before() {
                 }
             });
         }
+        let _stop = Stop(&stop);
         let mut backups = Vec::new();
         for round in 1..=3 {
             while acknowledged.lock().unwrap().len() < round * 60 {
@@ -68,7 +78,6 @@ fn i4_a_backup_under_writers_has_all_that_was_acknowledged_before() {
             let before = acknowledged.lock().unwrap().clone();
             backups.push((before, taken(&denylist, &dir.path().join("backups"))));
         }
-        stop.store(true, Ordering::SeqCst);
         backups
     });
     denylist.close().unwrap();
@@ -238,11 +247,11 @@ fn i2_the_prefilter_is_rebuilt_while_it_is_asked() {
                 }
             });
         }
+        let _stop = Stop(&stop);
         for n in 0..3 {
             assert_eq!(denylist.rebuild_prefilter().unwrap(), Some(256));
             denylist.revoke(revocation(token(5_000 + n))).unwrap();
         }
-        stop.store(true, Ordering::SeqCst);
     });
     assert!((0..3).all(|n| denied(&denylist, &token(5_000 + n))));
     drop(denylist);
