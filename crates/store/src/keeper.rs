@@ -178,7 +178,10 @@ impl<'a> Keeper<'a> {
             return Err(StoreError::ReadOnly(cause));
         }
         let (changes, last) = self.shared.overlay.turn();
-        for (digest, change) in changes.iter() {
+        // In the order of the keys: neighbours share pages, and many at once touch each page once.
+        let mut in_order: Vec<_> = changes.iter().collect();
+        in_order.sort_unstable_by_key(|(digest, _)| **digest);
+        for (digest, change) in in_order {
             if let Some(revocation) = change {
                 self.shared.engine.put(digest, revocation)?;
             } else {
