@@ -171,7 +171,7 @@ impl Denylist {
 
 #[cfg(test)]
 mod tests {
-    use ostracon_core::{Issuer, Jti, Policy, Reason, Revocation, Target, UnixTime};
+    use ostracon_core::{Issuer, Jti, Note, Policy, Reason, Revocation, Target, UnixTime};
 
     use super::*;
     use crate::options::Options;
@@ -182,6 +182,50 @@ mod tests {
             jti: Jti::new(n.to_string()).unwrap(),
         };
         Revocation::new(target, Reason::Logout, &Policy::default(), UnixTime::from_secs(1_000))
+    }
+
+    /// I1: a segment whose last record says what was forgotten is deleted, and the next says it from its second group on.
+    /// A backup in between lost it: whatever the sweeper had dropped, a clock that steps back would have let in again.
+    #[test]
+    fn i1_what_was_forgotten_is_in_a_backup_when_the_segment_that_said_so_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            segment_bytes: 2048,
+            ..Options::default()
+        };
+        let denylist = Denylist::open(&dir.path().join("store"), &options).unwrap();
+        let reached = || unpoisoned(denylist.shared.reach.lock()).bytes;
+        // The segment is filled so that what is forgotten is the last thing that fits in.
+        let before = reached();
+        denylist.revoke(revocation(1_000)).unwrap();
+        let each = reached() - before;
+        for n in 1_001.. {
+            let padding = 2_030 - reached() - each - 1;
+            let note = usize::try_from(padding).ok().filter(|length| *length <= 250);
+            let note = note.map(|length| Note::new("x".repeat(length)).unwrap());
+            let last = note.is_some();
+            denylist.revoke(revocation(n).noted(note)).unwrap();
+            if last {
+                break;
+            }
+        }
+        assert_eq!(reached(), 2_030);
+        let end = UnixTime::from_secs(1_000_000_000);
+        denylist.sweep(end).unwrap();
+        let forgotten = denylist.unlisted().forgotten_until;
+        let later = revocation(2_000).target().clone();
+        denylist
+            .revoke(Revocation::new(later, Reason::Logout, &Policy::default(), end))
+            .unwrap();
+        denylist.settle().unwrap();
+        assert_eq!(denylist.stats().journal_segments, 1, "the one that said so is gone");
+
+        let backup = denylist.backup(dir.path(), "backup", &[], &mut |_| ()).unwrap();
+        let to = dir.path().join("restored");
+        restore(&backup.path, &to, &mut |_| ()).unwrap();
+        let restored = Denylist::open(&to, &options).unwrap();
+        assert!(forgotten > UnixTime::EPOCH);
+        assert_eq!(restored.unlisted().forgotten_until, forgotten);
     }
 
     /// While a backup copies, the keeper deletes none of the segments that it is made of; once it is done, they go.
