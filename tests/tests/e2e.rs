@@ -19,6 +19,8 @@ mod configuration;
 mod conformance;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/data.rs"]
+mod data;
 #[path = "e2e/embedded.rs"]
 mod embedded;
 #[path = "e2e/events.rs"]

@@ -28,6 +28,7 @@
 
 mod answer;
 mod app;
+mod backup;
 mod body;
 mod client;
 mod clock;
@@ -40,10 +41,12 @@ mod csrf;
 mod guard;
 mod issuers;
 mod limits;
+mod lines;
 mod listen;
 mod login;
 mod others;
 mod problem;
+mod progress;
 mod random;
 mod rotation;
 mod routes;
@@ -51,8 +54,12 @@ mod run;
 mod serving;
 mod session;
 mod strict;
+mod terms;
+pub mod transfer;
+mod watch;
 
 pub use app::{App, OpenError};
+pub use backup::back_up;
 pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
 pub use config::{

@@ -338,7 +338,10 @@ impl<'a> Group<'a> {
         match appended {
             Ok(closed) => {
                 let begun = closed.is_some();
-                unpoisoned(shared.sealed.lock()).extend(closed);
+                let mut sealed = unpoisoned(shared.sealed.lock());
+                sealed.extend(closed);
+                *unpoisoned(shared.reach.lock()) = journal.reach();
+                drop(sealed);
                 shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
                 // I9: visible before acknowledged.
                 shared.publish(changes, journal.last());

@@ -1,7 +1,7 @@
 //! The denylist.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::Ordering},
     thread::{self, JoinHandle},
 };
@@ -21,7 +21,7 @@ use crate::{
     opening::{self, State},
     options::{Durability, Options},
     prefilter::{
-        Prefilter,
+        Prefilter, SHARDS,
         saved::{Saved, SavedFile},
     },
     shared::{Shared, unpoisoned},
@@ -37,8 +37,11 @@ pub(crate) const SWEEP_BATCH: usize = 512;
 /// it ends its threads as [`Denylist::close`] does.
 #[derive(Debug)]
 pub struct Denylist {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
+    pub(crate) dir: PathBuf,
+    /// Held while a backup is made.
+    pub(crate) backing_up: Mutex<()>,
     /// How the opening went.
     replayed: u64,
     rebuilt: bool,
@@ -129,11 +132,14 @@ impl Denylist {
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
+        *unpoisoned(shared.reach.lock()) = journal.reach();
         let threads =
             Threads::start(&shared, journal, applied, options.durability, file).map_err(|e| StoreError::io(dir, e))?;
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
+            dir: dir.into(),
+            backing_up: Mutex::new(()),
             replayed,
             rebuilt,
             prefilter_loaded: loaded,
@@ -313,7 +319,7 @@ impl Denylist {
         Changes::new(Arc::clone(&self.shared.feed), Some(position))
     }
 
-    fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
+    pub(crate) fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
         if let Some(cause) = self.shared.refused() {
             return Err(StoreError::ReadOnly(cause));
         }
@@ -409,6 +415,22 @@ impl Denylist {
     /// [`StoreError::Engine`], [`StoreError::ReadOnly`].
     pub fn settle(&self) -> Result<(), StoreError> {
         self.shared.mailbox.ask(Order::Settle)
+    }
+
+    /// Makes the prefilter anew from what is listed, shard by shard, each serving until its new filter takes its place;
+    /// writes go on in between. Answers how many shards there are, none without a prefilter. Blocks; costs a read of all
+    /// rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`], [`StoreError::Closed`]; the shards that are left serve as before.
+    pub fn rebuild_prefilter(&self) -> Result<Option<usize>, StoreError> {
+        let Some(prefilter) = &self.shared.prefilter else {
+            return Ok(None);
+        };
+        prefilter.rebuild_all();
+        while self.shared.mailbox.ask(Order::Rebuild)? {}
+        Ok(Some(SHARDS))
     }
 
     /// Figures. Cheap; takes no lock that a reader or writer holds for long.

@@ -58,6 +58,17 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A backup is none, or cannot be relied on. Nothing was changed.
+    #[error("{} is no backup that can be used: {detail}; take another one", .path.display())]
+    Backup {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Something is where a store is to be made. It stays as it is.
+    #[error("{} is there already; choose a directory that is empty or not there yet, or move that one away", .0.display())]
+    Occupied(PathBuf),
     /// The engine failed. What is denied stays denied as far as it is in memory; the rest is unknown.
     #[error("the storage engine failed: {0}; restart to rebuild it from the journal")]
     Engine(Arc<str>),
@@ -93,6 +104,13 @@ impl StoreError {
         Self::Io {
             path: path.into(),
             source: Arc::new(source),
+        }
+    }
+
+    pub(crate) fn backup(path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
+        Self::Backup {
+            path: path.into(),
+            detail: detail.into(),
         }
     }
 

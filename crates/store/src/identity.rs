@@ -9,7 +9,7 @@ use crate::{digest::DigestKey, error::StoreError, files};
 const MAGIC: &[u8; 8] = b"OSTRACON";
 /// Up to format 1, the digests of an engine were made otherwise.
 const FORMAT: u32 = 2;
-const FILE: &str = "identity";
+pub(crate) const FILE: &str = "identity";
 
 /// Ties journal and engine together: files of another store are not taken for this one's.
 pub(crate) type StoreId = [u8; 16];

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    sync::{Condvar, Mutex, mpsc},
+    sync::{Condvar, Mutex, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
@@ -44,6 +44,8 @@ pub(crate) enum Order {
     Sweep(UnixTime, usize, mpsc::SyncSender<Result<Batch, StoreError>>),
     /// Bring engine, checkpoint and prefilter up to all that was acknowledged so far.
     Settle(mpsc::SyncSender<Result<(), StoreError>>),
+    /// Rebuild some shards of the prefilter that want it, and tell whether there are more.
+    Rebuild(mpsc::SyncSender<Result<bool, StoreError>>),
     /// The same, and end.
     Close(mpsc::SyncSender<Result<(), StoreError>>),
 }
@@ -169,6 +171,7 @@ impl<'a> Keeper<'a> {
                 match order {
                     Order::Sweep(until, limit, reply) => drop(reply.send(self.sweep(until, limit))),
                     Order::Settle(reply) => drop(reply.send(self.settle())),
+                    Order::Rebuild(reply) => drop(reply.send(self.rebuild())),
                     Order::Close(reply) => return drop(reply.send(self.close())),
                 }
             }
@@ -238,7 +241,8 @@ impl<'a> Keeper<'a> {
         let mut sealed = unpoisoned(self.shared.sealed.lock());
         // From the oldest on and without gaps: what is left must be replayable. A segment goes when everything in it is
         // past its retention and dropped, so that a rebuild from the rest brings nothing back to life (I1).
-        let needless = |s: &Sealed| s.last <= self.applied && s.retained_until <= forgotten_until;
+        let copied = self.shared.backups.load(Ordering::SeqCst) > 0;
+        let needless = |s: &Sealed| !copied && s.last <= self.applied && s.retained_until <= forgotten_until;
         while let Some(segment) = sealed.first().filter(|s| needless(s)) {
             fs::remove_file(&segment.path).map_err(|e| StoreError::io(&segment.path, e))?;
             segment.path.parent().map_or(Ok(()), files::sync_dir)?;

@@ -27,6 +27,7 @@
 //! 4. the **engine**, sled, with a row for each entry and an index by end of retention, so that the sweeper walks only
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
+mod backup;
 mod changes;
 mod check;
 mod commit;
@@ -51,6 +52,7 @@ mod shared;
 mod stats;
 mod sync;
 
+pub use backup::{Backup, Progress, restore, verify_backup};
 pub use changes::{Changed, Changes, Event};
 pub use check::{ClosedStore, Counts, Finding, Mended, Part, Remedy, Report};
 pub use commit::{Commit, Receipt};
@@ -65,5 +67,5 @@ pub use stats::{Filters, PrefilterState, Stats};
 #[doc(hidden)]
 pub mod fuzzing {
     //! What the fuzz targets reach; no part of the interface.
-    pub use crate::{journal::fuzz_segment, row::fuzz_row};
+    pub use crate::{backup::fuzz_manifest, journal::fuzz_segment, row::fuzz_row};
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Condvar, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -16,7 +16,7 @@ use crate::{
     engine::Engine,
     error::StoreError,
     feed::Feed,
-    journal::{Sealed, Synced},
+    journal::{Reach, Sealed, Synced},
     keeper::Mailbox,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
@@ -40,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) open_segment_bytes: AtomicU64,
     /// How far the journal is on the disk.
     pub(crate) synced: Arc<Synced>,
+    /// How far the journal goes; changes together with `sealed`, under the lock of that.
+    pub(crate) reach: Mutex<Reach>,
+    /// Backups that are being copied; while there are any, no segment is deleted.
+    pub(crate) backups: AtomicUsize,
     /// Notified when the keeper has emptied a generation of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// In seconds; see [`Shared::forgotten_until`].
@@ -76,6 +80,8 @@ impl Shared {
             sealed: Mutex::new(sealed),
             open_segment_bytes: AtomicU64::new(0),
             synced,
+            reach: Mutex::default(),
+            backups: AtomicUsize::new(0),
             drained: Default::default(),
             forgotten_until: AtomicU64::new(0),
             refused: OnceLock::new(),

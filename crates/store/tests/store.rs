@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "store/backup.rs"]
+mod backup;
 #[path = "store/bounds.rs"]
 mod bounds;
 #[path = "store/changes.rs"]

@@ -123,6 +123,7 @@ fn configuration(arguments: &Arguments, kid: &str, key_file: &Path, secret_sha25
     format!(
         r#"# Paths are relative to this file. Each value can also come from the environment: OSTRACON_TOKENS__ACCESS_TTL=5m.
 data_dir = "denylist"
+# backup_dir = "backups"   # where backups are put; best on another disk, as secret as data_dir
 
 [listen]
 public = {public}   # browsers, applications, proxies
@@ -192,6 +193,7 @@ header_timeout = "1m"
 request_timeout = "30s"
 event_streams = 64         # applications that listen to /v1/events
 event_heartbeat = "15s"    # less than what a proxy on their way lets a connection be silent
+batch = "256 MiB"          # POST /v1/revocations/batch
 failures_per_minute = 30   # failed client logins, by client and by address
 "#,
         public = quoted(&arguments.public.to_string()),

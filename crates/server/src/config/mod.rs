@@ -41,6 +41,8 @@ use crate::{
 pub struct Config {
     /// Where the denylist is.
     pub data_dir: PathBuf,
+    /// Where backups are put; without it the server makes none.
+    pub backup_dir: Option<PathBuf>,
     /// Where browsers, applications and proxies are answered.
     pub public: Address,
     /// Where operators and trusted backends are answered.
@@ -218,8 +220,15 @@ impl Config {
         let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
         let keys = keys::read(raw.keys, base, &mut files)?;
         let tls = Tls::read(raw.tls, (&public, &admin), base, &mut files)?;
+        let data_dir = base.join(raw.data_dir);
+        let backup_dir = raw.backup_dir.map(|dir| base.join(dir));
+        if let Some(within) = backup_dir.as_ref().filter(|dir| dir.starts_with(&data_dir)) {
+            let allowed = "a directory outside of data_dir, best on another disk, is";
+            return Err(ConfigError::value("backup_dir", within.display(), allowed));
+        }
         Ok(Self {
-            data_dir: base.join(raw.data_dir),
+            data_dir,
+            backup_dir,
             public,
             admin,
             trusted_proxies: raw.listen.trusted_proxies,
@@ -328,6 +337,10 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
             "1 to 100000 is",
         ));
     }
+    let batch_bytes = raw.batch.as_u64();
+    if !(64 << 10..=1 << 40).contains(&batch_bytes) {
+        return Err(ConfigError::value("limits.batch", raw.batch, "64 KiB to 1 TiB is"));
+    }
     let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
     Ok(Limits {
         connections: raw.connections,
@@ -339,6 +352,7 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
             raw.event_heartbeat,
             Duration::from_secs(1)..=Duration::from_mins(5),
         )?,
+        batch_bytes,
         failures_per_minute: raw.failures_per_minute,
     })
 }

@@ -18,6 +18,7 @@ use crate::{client::Role, cookies::SameSite};
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub(super) data_dir: PathBuf,
+    pub(super) backup_dir: Option<PathBuf>,
     #[serde(default)]
     pub(super) listen: Listen,
     pub(super) tokens: Tokens,
@@ -170,6 +171,7 @@ pub(super) struct Limits {
     pub(super) request_timeout: Span,
     pub(super) event_streams: usize,
     pub(super) event_heartbeat: Span,
+    pub(super) batch: ByteSize,
     pub(super) failures_per_minute: NonZeroU32,
 }
 
@@ -181,6 +183,7 @@ impl Default for Limits {
             request_timeout: Span::secs::<30>(),
             event_streams: 64,
             event_heartbeat: Span::secs::<15>(),
+            batch: ByteSize::mib(256),
             failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }

@@ -7,6 +7,7 @@
 //! with a seal that says what it holds, so that opening reads only what the engine has not got.
 
 mod frame;
+mod inspection;
 mod reading;
 mod recovery;
 mod segment;
@@ -19,9 +20,10 @@ use ostracon_core::{Revocation, Target, UnixTime};
 
 pub(crate) use self::{
     frame::MAX_GROUP,
+    inspection::inspect,
     reading::Reader,
     recovery::{Recovered, begin, is_unwritten, recover},
-    segment::{Journal, Sealed, When},
+    segment::{Journal, Reach, Sealed, When},
     synced::Synced,
     walk::walk,
 };

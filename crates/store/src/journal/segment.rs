@@ -49,6 +49,17 @@ pub(crate) enum When {
     Later,
 }
 
+/// How far the journal goes: all groups that were appended, and nothing behind them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reach {
+    /// The open segment.
+    pub(crate) path: PathBuf,
+    /// How much of it is whole groups.
+    pub(crate) bytes: u64,
+    /// The sequence number of the last record.
+    pub(crate) last: u64,
+}
+
 /// A closed segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed {
@@ -107,6 +118,15 @@ impl Journal {
     /// The length of the open segment.
     pub(crate) fn open_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How far it goes.
+    pub(crate) fn reach(&self) -> Reach {
+        Reach {
+            path: self.path.clone(),
+            bytes: self.bytes,
+            last: self.last(),
+        }
     }
 
     /// Appends `records` as one group and returns when they are written: to the disk (I4) or to the page cache, as `when`

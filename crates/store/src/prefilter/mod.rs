@@ -158,6 +158,14 @@ impl Prefilter {
         (0..=u8::MAX).filter(wanting(load)).collect()
     }
 
+    /// Has every shard rebuilt in time; until then each answers as it did.
+    pub(crate) fn rebuild_all(&self) {
+        for shard in (0..=u8::MAX).filter_map(|n| self.shard(n)) {
+            unpoisoned(shard.write()).gone = usize::MAX;
+        }
+        self.look_again();
+    }
+
     /// Makes the next [`Prefilter::due_shards`] look at all shards.
     pub(crate) fn look_again(&self) {
         self.due.store(true, Ordering::Relaxed);

@@ -77,7 +77,7 @@ fn i5_a_store_of_format_1_is_brought_up_by_its_first_opening() {
     }
     let denylist = open(dir.path());
     is_all_there(&denylist);
-    denylist.close().unwrap();
+    drop(denylist);
     assert!(closed().check().unwrap().is_sound());
     is_all_there(&open(dir.path()));
 }
