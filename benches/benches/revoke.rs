@@ -54,6 +54,7 @@ fn main() {
         measure(&mut criterion, writers, &cases, &mut ratios);
     }
     criterion.final_summary();
+    bulk(listing.denylist(), &next);
     prove(listing, next.into_inner());
     if plan::measures() {
         print_ratios("ratio", &ratios);
@@ -118,6 +119,39 @@ fn revoke(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) -> Du
         "{grown} bytes of journal for {count} revocations"
     );
     took
+}
+
+/// Many at once against one after the other, for long enough that the engine has to keep up.
+fn bulk(denylist: &Denylist, next: &AtomicU64) {
+    let (one_by_one, many) = if plan::measures() {
+        (2_000, 400_000)
+    } else {
+        (10, 10_000)
+    };
+    let single = revoke(denylist, 1, one_by_one, next);
+    let first = next.fetch_add(many, Ordering::Relaxed);
+    let policy = Policy::default();
+    let asked = (first..first.saturating_add(many)).map(|n| Revocation::new(token(n), Reason::Logout, &policy, NOW));
+    let began = Instant::now();
+    let receipts = denylist.revoke_many(asked).expect("durable");
+    let took = began.elapsed();
+    assert!(
+        receipts.iter().all(|receipt| receipt.changed),
+        "it had been revoked before"
+    );
+    let rate = |count: u64, took: Duration| {
+        let count = u32::try_from(count).expect("a count");
+        f64::from(count) / took.as_secs_f64()
+    };
+    let (single, bulk) = (rate(one_by_one, single), rate(many, took));
+    if plan::measures() {
+        println!(
+            "in bulk: {:.1} thousand a second, one by one {:.1}: {:.1} times as many",
+            bulk / 1e3,
+            single / 1e3,
+            bulk / single
+        );
+    }
 }
 
 /// `records` records appended to `file` and synced, `times` times.

@@ -135,7 +135,8 @@ impl Listing {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+/// Copies a directory with all that is in it.
+pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("readable") {
         let entry = entry.expect("readable");

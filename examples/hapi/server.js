@@ -33,9 +33,9 @@ await server.register({
 server.auth.default('session');
 
 /** Begins a session for the browser that asks. */
-async function enter(request, h, sub) {
+async function enter(request, h, sub, more = {}) {
   const device = request.headers['user-agent']?.slice(0, 80);
-  const { cookies } = await ostracon.login({ sub, scope: users.get(sub).scope, device });
+  const { cookies } = await ostracon.login({ sub, scope: users.get(sub).scope, device, ...more });
   return setCookies(h.response({ sub }), cookies);
 }
 
@@ -89,15 +89,14 @@ server.route([
     handler: ({ auth }) => ({ sub: auth.credentials.sub, orders: [] }),
   },
   {
-    // The new password first, so that nobody logs in with the old one; then every device is out, and this one has a new
-    // session.
+    // The new password first, so that nobody logs in with the old one; then this device has a new session and every
+    // other one is out, in one step: should it fail, nothing was ended.
     method: 'POST',
     path: '/password',
     async handler(request, h) {
       const { sub } = request.auth.credentials;
       users.get(sub).password = request.payload.password;
-      await ostracon.revoke({ kind: 'subject', sub }, 'password_change');
-      return enter(request, h, sub);
+      return enter(request, h, sub, { end_others: 'password_change' });
     },
   },
   {

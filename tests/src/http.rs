@@ -72,8 +72,8 @@ impl Ask {
         sent.next().unwrap_or_default()
     }
 
-    /// What it sends as `Authorization`.
-    pub fn credentials(&self) -> &str {
+    /// What it sends as `Authorization`; empty if it sends none.
+    pub fn authorization(&self) -> &str {
         let mut sent = self.headers.iter().filter(|(name, _)| name == "Authorization");
         sent.next().map_or("", |(_, value)| value)
     }

@@ -13,12 +13,16 @@ mod audit;
 mod backchannel;
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/check_store.rs"]
+mod check_store;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/conformance.rs"]
 mod conformance;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/data.rs"]
+mod data;
 #[path = "e2e/embedded.rs"]
 mod embedded;
 #[path = "e2e/events.rs"]

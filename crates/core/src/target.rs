@@ -222,7 +222,7 @@ impl<'a> Targets<'a> {
 
     /// Each of them, at most six.
     pub fn iter(&self) -> impl Iterator<Item = TargetRef<'a>> {
-        self.all.into_iter().flatten()
+        self.all.iter().flatten().copied()
     }
 
     /// When the token was issued.

@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -29,7 +29,9 @@ use crate::{
     rotation::Successor,
     sender::Sender,
     serving::LevelSwitch,
+    terms::Terms,
     trail::{Entry, Trail},
+    watch::Watch,
 };
 
 /// An application that is running: routes are answered from it, and from nothing else.
@@ -47,6 +49,7 @@ pub struct App {
     pub(crate) keyring: Ring,
     pub(crate) clients: Vec<Client>,
     pub(crate) cookies: CookieSettings,
+    pub(crate) backup_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
     pub(crate) access_log: AccessLog,
@@ -108,6 +111,10 @@ pub(crate) struct Kept {
     /// Whether the last configuration that was read could not be used.
     pub(crate) stale: Arc<AtomicBool>,
     clock: Clock,
+    /// Whether the clock is to be believed by what forgets.
+    pub(crate) watch: Arc<Mutex<Watch>>,
+    /// Held by a backup, a sweep on demand, or a rebuild of the prefilter: one at a time.
+    pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What cannot change while the server runs.
@@ -185,6 +192,8 @@ impl App {
             latest: Arc::default(),
             log_level: Arc::default(),
             stale: Arc::default(),
+            watch: Arc::new(Mutex::new(Watch::set(clock.now()))),
+            maintenance: Arc::default(),
             clock,
         };
         let app = Self::assemble(config, kept, None)?;
@@ -260,6 +269,7 @@ impl App {
             keyring,
             clients: config.clients,
             cookies: config.cookies,
+            backup_dir: config.backup_dir,
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
             access_log: config.access_log,
@@ -326,6 +336,13 @@ impl App {
         self.kept.clock.now()
     }
 
+    /// For how long nothing is forgotten yet, since the clock was not seen to go evenly for long enough.
+    pub(crate) fn clock_unsettled(&self) -> Option<Duration> {
+        let now = self.now();
+        let mut watch = self.kept.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.unsettled(now)
+    }
+
     /// Notes that something is issued at `iat`.
     pub(crate) fn issued(&self, iat: UnixTime) {
         self.kept.latest.fetch_max(iat.as_secs(), Ordering::SeqCst);
@@ -336,6 +353,16 @@ impl App {
     pub(crate) fn revoking_at(&self) -> UnixTime {
         self.now()
             .max(UnixTime::from_secs(self.kept.latest.load(Ordering::SeqCst)))
+    }
+
+    /// What a revocation is made by that begins now.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            own: &self.tokens.issuer,
+            trusted: self.keyring.trusted(),
+            policy: &self.policy,
+            now: self.revoking_at(),
+        }
     }
 
     /// Whether `token` is accepted, as one of type `typ` and under `demand`.

@@ -61,6 +61,8 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
 }
 
 const JSON: &str = "application/json";
+/// What newline-delimited JSON is called; none of the names is registered.
+pub(crate) const LINES: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Parameters that are looked at: each is held against all others.
@@ -116,6 +118,13 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     })
 }
 
+/// Whether the body says that it is lines of JSON.
+pub(crate) fn is_lines(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or("").trim();
+    LINES.iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
 fn media_type(headers: &HeaderMap) -> Option<&'static str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or(value).trim();
@@ -125,12 +134,29 @@ fn media_type(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    parse(bytes, true)
+}
+
+/// One JSON value on a line of many. Of a member that nobody knows not even the name is repeated: what is wrong with a
+/// line ends in logs and terminals, and the line may be anything (I8).
+pub(crate) fn line<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    parse(bytes, false)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], names_all: bool) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         if inner.is_data() {
-            Problem::member_invalid(&path, without_values(&inner))
+            let unknown = inner.to_string().starts_with("unknown field ");
+            let told = match path.split(['.', '[']).next() {
+                _ if names_all => &path,
+                // What is within a member of ours has names that were sent, too.
+                Some(first) if !unknown => first,
+                _ => "a member",
+            };
+            Problem::member_invalid(told, without_values(&inner))
         } else {
             Problem::body_malformed(format!(
                 "not JSON, from line {} column {} on",
@@ -181,6 +207,7 @@ mod tests {
     struct Sample {
         target: Option<Target>,
         before: Option<u64>,
+        object: Option<crate::strict::Object>,
     }
 
     #[test]
@@ -193,16 +220,21 @@ mod tests {
             (r#"{"SECRET":1}"#, "SECRET"),
             (r#"{"before":-1}"#, "before"),
             (r#"{"target":{"kind":"token","iss":"i","jti":""}}"#, "target"),
+            (r#"{"object":{"SECRET":{"x":1,"x":1}}}"#, "SECRET"),
         ] {
             let shown = format!("{:?}", json::<Sample>(body.as_bytes()).unwrap_err());
             assert!(
-                shown.contains("422") && shown.contains("expected") || shown.contains("empty"),
+                shown.contains("422") && shown.contains("expected")
+                    || shown.contains("empty")
+                    || shown.contains("twice"),
                 "{shown}"
             );
             assert!(
                 member == "SECRET" || shown.contains(member) && !shown.contains("SECRET"),
                 "{shown}"
             );
+            let shown = format!("{:?}", line::<Sample>(body.as_bytes()).unwrap_err());
+            assert!(!shown.contains("SECRET"), "{shown}");
         }
     }
 

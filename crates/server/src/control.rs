@@ -11,11 +11,12 @@ use crate::{
     rotation::Wish,
     routes::{
         logout::{self, LoggedOut, LogoutScope},
-        revocations::{self, Terms},
+        revocations,
     },
     sender::Actor,
     serving::Serving,
     session::Pair,
+    terms,
 };
 
 /// Something to revoke, and why.
@@ -34,7 +35,7 @@ use crate::{
 #[must_use = "nothing is revoked until Serving::revoke is given it"]
 pub struct Revoke {
     target: Target,
-    terms: Terms,
+    wish: terms::Wish,
 }
 
 impl Revoke {
@@ -42,28 +43,28 @@ impl Revoke {
     pub fn new(target: Target, reason: Reason) -> Self {
         Self {
             target,
-            terms: Terms {
+            wish: terms::Wish {
                 reason,
-                ..Terms::default()
+                ..terms::Wish::default()
             },
         }
     }
 
     /// What was issued up to `before`, and not up to now. For targets that have a cut-off.
     pub fn before(mut self, before: UnixTime) -> Self {
-        self.terms.before = Some(before);
+        self.wish.before = Some(before);
         self
     }
 
     /// A token that ends at `exp`; without it, it is taken to live for as long as any can.
     pub fn expiring(mut self, exp: UnixTime) -> Self {
-        self.terms.exp = Some(exp);
+        self.wish.exp = Some(exp);
         self
     }
 
     /// With a remark for people.
     pub fn note(mut self, note: Note) -> Self {
-        self.terms.note = Some(note);
+        self.wish.note = Some(note);
         self
     }
 }
@@ -165,6 +166,7 @@ impl Serving {
     /// [`Problem`]: `member_invalid` where it would not do what it says, `store_unavailable`.
     pub async fn revoke(&self, revoke: Revoke) -> Result<Receipt, Problem> {
         let app = self.app();
-        revocations::make_stand(&app, revoke.terms.of(&app, revoke.target)?, Actor::Program).await
+        let revocation = app.terms().revocation(revoke.target, revoke.wish)?;
+        revocations::make_stand(&app, revocation, Actor::Program).await
     }
 }

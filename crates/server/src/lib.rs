@@ -28,6 +28,7 @@
 
 mod answer;
 mod app;
+mod backup;
 mod body;
 mod changes;
 mod client;
@@ -41,11 +42,13 @@ mod csrf;
 mod guard;
 mod issuers;
 mod limits;
+mod lines;
 mod listen;
 mod login;
 mod metrics;
 mod others;
 mod problem;
+mod progress;
 mod random;
 mod refusals;
 mod reuse;
@@ -57,9 +60,13 @@ mod sender;
 mod serving;
 mod session;
 mod strict;
+mod terms;
 mod trail;
+pub mod transfer;
+mod watch;
 
 pub use app::{App, OpenError};
+pub use backup::back_up;
 pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
 pub use config::{

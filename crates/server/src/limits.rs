@@ -29,6 +29,8 @@ pub struct Limits {
     pub event_streams: usize,
     /// How often a stream on which nothing happens says that it lives. Who takes nothing for twice as long is let go.
     pub event_heartbeat: Duration,
+    /// The largest batch of revocations, in bytes.
+    pub batch_bytes: u64,
     /// Failed client logins a minute, for each client and for each address, before they are answered 429.
     pub failures_per_minute: NonZeroU32,
 }
@@ -155,6 +157,7 @@ mod tests {
             header_timeout: Duration::ZERO,
             request_timeout: Duration::ZERO,
             event_streams,
+            batch_bytes: 1 << 20,
             event_heartbeat: Duration::ZERO,
             failures_per_minute: NonZeroU32::MIN,
         };

@@ -11,7 +11,7 @@ use ostracon_core::Refusal;
 use ostracon_store::StoreError;
 use serde::Serialize;
 
-use crate::{answer, client::Role};
+use crate::{answer, client::Role, progress::Progress};
 
 /// A failure as the caller is told of it: a status, a word that programs match on, a sentence for people. As an answer it is
 /// `application/problem+json` (RFC 9457) with the challenge that belongs to it (RFC 6750 §3), and nobody keeps it.
@@ -39,6 +39,8 @@ pub struct Problem {
     retry_after: Option<u32>,
     /// The client that it is told to, where one was named that there is.
     client: Option<Box<str>>,
+    /// How far it went before it failed.
+    progress: Option<Box<Progress>>,
 }
 
 /// What an answer with a problem is known by, for whoever counts and records; it goes no further.
@@ -57,6 +59,7 @@ impl Problem {
             challenge: None,
             retry_after: None,
             client: None,
+            progress: None,
         }
     }
 
@@ -78,6 +81,24 @@ impl Problem {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// The word that programs match on, and what people read.
+    pub(crate) fn told(self) -> (&'static str, String) {
+        (self.code, self.detail)
+    }
+
+    /// The same, with how far it went.
+    pub(crate) fn after(self, progress: Progress) -> Self {
+        Self {
+            progress: Some(Box::new(progress)),
+            ..self
+        }
+    }
+
+    /// Whether it is no fault of the request.
+    pub(crate) fn is_server_error(&self) -> bool {
+        self.status.is_server_error()
     }
 
     /// The same under another status.
@@ -210,6 +231,45 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
+    /// A batch that is larger than it may be.
+    pub(crate) fn batch_too_large(limit: u64) -> Self {
+        let detail = format!("the batch is larger than {limit} bytes; send the rest as another, or raise limits.batch");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    /// Something else of its kind is going on.
+    pub(crate) fn maintenance_running() -> Self {
+        let detail = "a backup, a sweep or a rebuild is running; try again when it is done";
+        Self {
+            retry_after: Some(5),
+            ..Self::new(StatusCode::CONFLICT, "maintenance_running", detail)
+        }
+    }
+
+    /// What a wrong clock forgets is lost.
+    pub(crate) fn clock_unsettled(wait: core::time::Duration) -> Self {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+        let detail = format!(
+            "the clock has not gone evenly for ten minutes since the start or a jump, and what a wrong clock forgets is \
+             lost; sweep again in {seconds} seconds. No answer depends on it"
+        );
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(StatusCode::CONFLICT, "clock_unsettled", detail)
+        }
+    }
+
+    /// What is asked for is switched off by the configuration.
+    pub(crate) fn not_configured(detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, "not_configured", detail)
+    }
+
+    pub(crate) fn backup_failed(error: &StoreError) -> Self {
+        tracing::error!(%error, "the backup could not be made");
+        let detail = "the backup could not be made, and nothing is left under its name; the log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "backup_failed", detail)
+    }
+
     pub(crate) fn media_type_unsupported(expected: &str) -> Self {
         let detail = format!("a body of type {expected} is needed");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported", detail)
@@ -322,6 +382,8 @@ struct Details<'a> {
     status: u16,
     detail: &'a str,
     code: &'static str,
+    #[serde(flatten)]
+    progress: Option<&'a Progress>,
 }
 
 impl IntoResponse for Problem {
@@ -332,6 +394,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
+            progress: self.progress.as_deref(),
         });
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();

@@ -2,13 +2,8 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ostracon_core::UnixTime;
 use ostracon_store::StoreError;
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
     config::{Identity, Tls},
@@ -70,39 +65,6 @@ pub async fn run(
     serving.close().await
 }
 
-/// How far wall clock and monotonic clock may drift apart before the wall clock is taken to have jumped.
-const JUMP: Duration = Duration::from_mins(5);
-
-/// How long after the start, or a jump, nothing is swept. What a wrong clock forgets is lost; a broom can wait.
-const SETTLED_AFTER: Duration = Duration::from_mins(10);
-
-/// Watches the wall clock by the monotonic one.
-struct Watch {
-    wall: UnixTime,
-    steady: Instant,
-}
-
-impl Watch {
-    fn set(wall: UnixTime) -> Self {
-        Self {
-            wall,
-            steady: Instant::now(),
-        }
-    }
-
-    /// Whether the wall clock has gone evenly for long enough; begins anew where it has jumped.
-    fn is_settled(&mut self, wall: UnixTime) -> bool {
-        let steady = self.steady.elapsed();
-        let expected = self.wall.saturating_add(steady);
-        if wall.since(expected) > JUMP || expected.since(wall) > JUMP {
-            tracing::warn!("the clock has jumped; nothing is swept for a while");
-            *self = Self::set(wall);
-            return false;
-        }
-        steady >= SETTLED_AFTER
-    }
-}
-
 /// Has what was counted of refused calls recorded, also when no more come, for as long as anybody else holds the application.
 pub(crate) async fn record_refusals(serving: Watching) {
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
@@ -117,17 +79,14 @@ pub(crate) async fn record_refusals(serving: Watching) {
 pub(crate) async fn sweep(serving: Watching, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let Some(app) = serving.app() else { return };
-    let mut watch = Watch::set(app.now());
-    drop(app);
     loop {
         ticks.tick().await;
         let Some(app) = serving.app() else { return };
         app.failures.sweep();
-        let now = app.now();
-        if !watch.is_settled(now) {
+        if app.clock_unsettled().is_some() {
             continue;
         }
+        let now = app.now();
         app.kept.trail.retain(now);
         let denylist = Arc::clone(app.denylist());
         match tokio::task::spawn_blocking(move || denylist.sweep(now)).await {
@@ -143,36 +102,5 @@ pub(crate) async fn sweep(serving: Watching, every: Duration) {
             Ok(Err(error)) => tracing::warn!(%error, "could not sweep the list of sessions"),
             Err(error) => tracing::error!(%error, "the sweep of the list of sessions panicked"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A glitch of the clock, which would have the sweeper forget weeks of revocations, is sat out.
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_swept_until_the_clock_has_gone_evenly_for_a_while() {
-        let begun = Instant::now();
-        let wall = |ahead: Duration| {
-            UnixTime::from_secs(1_790_000_000)
-                .saturating_add(begun.elapsed())
-                .saturating_add(ahead)
-        };
-        let pass = |span| tokio::time::advance(span);
-        let mut watch = Watch::set(wall(Duration::ZERO));
-        pass(SETTLED_AFTER.saturating_sub(Duration::from_secs(1))).await;
-        assert!(
-            !watch.is_settled(wall(Duration::ZERO)),
-            "not at the start, when the clock may be wrong"
-        );
-        pass(Duration::from_secs(1)).await;
-        assert!(watch.is_settled(wall(Duration::ZERO)) && watch.is_settled(wall(JUMP)));
-        let ahead = Duration::from_hours(40 * 24);
-        assert!(!watch.is_settled(wall(ahead)), "a jump ahead");
-        pass(Duration::from_secs(2)).await;
-        assert!(!watch.is_settled(wall(Duration::ZERO)), "and back");
-        pass(SETTLED_AFTER).await;
-        assert!(watch.is_settled(wall(Duration::ZERO)));
     }
 }

@@ -11,7 +11,7 @@ use ostracon_core::Revocation;
 
 use crate::{digest::Digest, error::StoreError, shared::unpoisoned};
 
-/// What stands once a revocation is durable.
+/// What stands once a revocation counts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Receipt {
     /// The identity of the entry: the same for every revocation of its target.
@@ -20,11 +20,13 @@ pub struct Receipt {
     pub revocation: Revocation,
     /// Whether that is more than what stood before.
     pub changed: bool,
+    /// Whether it is on the disk, and so are all before it. Always so under [`Durability::Sync`](crate::Durability).
+    pub durable: bool,
 }
 
 pub(crate) type Outcome = Result<Vec<Receipt>, StoreError>;
 
-/// A write on its way to the disk. Dropping it does not stop the write.
+/// A write on its way. Dropping it does not stop the write.
 #[must_use = "nothing is durable until this has been waited for"]
 #[derive(Debug)]
 pub struct Commit(Arc<Slot>);
@@ -51,7 +53,7 @@ pub(crate) fn pair() -> (Commit, Completion) {
 }
 
 impl Commit {
-    /// Blocks until the write is durable.
+    /// Blocks until the write is durable, or, under [`Durability::Interval`](crate::Durability), written.
     ///
     /// # Errors
     ///

@@ -13,7 +13,8 @@ use crate::{
     commit::{Commit, Completion, Receipt, pair},
     digest::Digest,
     error::StoreError,
-    journal::{Journal, MAX_GROUP, Record},
+    journal::{Journal, MAX_GROUP, Record, When},
+    options::Durability,
     overlay::Change,
     shared::{Shared, unpoisoned},
 };
@@ -97,14 +98,18 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// All who wait, up to a group; none when closed and empty.
-    fn take(&self) -> Option<Vec<Job>> {
+    /// All who wait, up to a group; nobody when `until` has come first; none when closed and empty.
+    fn take(&self, until: Option<Instant>) -> Option<Vec<Job>> {
         let mut waiting = unpoisoned(self.state.lock());
         while waiting.jobs.is_empty() {
             if waiting.closed {
                 return None;
             }
-            waiting = unpoisoned(self.filled.wait(waiting));
+            waiting = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => unpoisoned(self.filled.wait(waiting)),
+                Some(Duration::ZERO) => return Some(Vec::new()),
+                Some(patience) => unpoisoned(self.filled.wait_timeout(waiting, patience)).0,
+            };
         }
         let mut asks = 0_usize;
         let fit = waiting
@@ -123,12 +128,54 @@ impl Queue {
     }
 }
 
+/// When the journal is synced.
+struct Pace {
+    durability: Durability,
+    /// When what is written and not synced has to be.
+    due: Option<Instant>,
+}
+
+impl Pace {
+    fn when(&self) -> When {
+        match self.durability {
+            Durability::Sync => When::Now,
+            Durability::Interval(_) => When::Later,
+        }
+    }
+
+    /// Something may have been written.
+    fn note(&mut self, shared: &Shared) {
+        if let Durability::Interval(every) = self.durability
+            && self.due.is_none()
+            && !shared.synced.is_complete()
+        {
+            // A time beyond all clocks is none.
+            self.due = Instant::now().checked_add(every);
+        }
+    }
+
+    /// Syncs if it is time to, or if it is the last time.
+    fn keep(&mut self, shared: &Shared, is_last: bool) {
+        if is_last || self.due.is_some_and(|due| due <= Instant::now()) {
+            self.due = None;
+            if let Err(error) = shared.synced.sync() {
+                shared.refuse(&error);
+            }
+        }
+    }
+}
+
 /// Runs until the queue is closed and empty.
-pub(crate) fn run(shared: &Shared, mut journal: Journal) {
+pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability) {
     // A panic in here must not leave writers waiting for nobody.
     let guard = RefuseOnPanic(shared);
     let mut begun = false;
-    while let Some(jobs) = shared.queue.take() {
+    let mut pace = Pace { durability, due: None };
+    while let Some(jobs) = shared.queue.take(pace.due) {
+        pace.keep(shared, false);
+        if jobs.is_empty() {
+            continue;
+        }
         wait_for_keeper(shared);
         if let Some(cause) = shared.refused() {
             for job in jobs {
@@ -148,9 +195,11 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal) {
                 (job.completion, group.stage(job.asks))
             })
             .collect();
-        begun = group.write(&mut journal, done);
+        begun = group.write(&mut journal, pace.when(), done);
+        pace.note(shared);
         shared.mailbox.nudge();
     }
+    pace.keep(shared, true);
     core::mem::forget(guard);
 }
 
@@ -218,6 +267,7 @@ impl<'a> Group<'a> {
                             id,
                             revocation,
                             changed: true,
+                            durable: false,
                         });
                         changes.insert(id, None);
                         written.push(Record::Lift(target));
@@ -237,6 +287,7 @@ impl<'a> Group<'a> {
                         id,
                         revocation,
                         changed: stricter,
+                        durable: false,
                     });
                 }
             }
@@ -254,11 +305,11 @@ impl<'a> Group<'a> {
                 entry.target() == target && bearer.now < entry.retained_until() && entry.denies(bearer.iat)
             };
             if let Some(revocation) = self.standing(job, &id)?.filter(denies) {
-                let changed = false;
                 return Ok(Some(Receipt {
                     id,
                     revocation,
-                    changed,
+                    changed: false,
+                    durable: false,
                 }));
             }
         }
@@ -273,8 +324,14 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Makes it durable, then visible, then known to those who wait. Answers whether a segment was begun.
-    fn write(self, journal: &mut Journal, done: Vec<(Completion, Result<Vec<Receipt>, StoreError>)>) -> bool {
+    /// Makes it durable, or written, as `when` says; then visible, then known to those who wait. Answers whether a segment
+    /// was begun.
+    fn write(
+        self,
+        journal: &mut Journal,
+        when: When,
+        done: Vec<(Completion, Result<Vec<Receipt>, StoreError>)>,
+    ) -> bool {
         let Self {
             shared,
             records,
@@ -284,10 +341,12 @@ impl<'a> Group<'a> {
         } = self;
         let begun = Instant::now();
         let first = journal.last().saturating_add(1);
+        // I1: that something is forgotten is on the disk before it is.
+        let when = if forget > UnixTime::EPOCH { When::Now } else { when };
         let appended = if records.is_empty() {
             Ok(None)
         } else {
-            journal.append(&records)
+            journal.append(&records, when)
         };
         match appended {
             Ok(closed) => {
@@ -295,7 +354,10 @@ impl<'a> Group<'a> {
                     shared.figures.committed(records.len(), begun.elapsed());
                 }
                 let begun = closed.is_some();
-                unpoisoned(shared.sealed.lock()).extend(closed);
+                let mut sealed = unpoisoned(shared.sealed.lock());
+                sealed.extend(closed);
+                *unpoisoned(shared.reach.lock()) = journal.reach();
+                drop(sealed);
                 shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
                 // I9: visible before acknowledged.
                 shared.publish(changes, journal.last());
@@ -303,10 +365,12 @@ impl<'a> Group<'a> {
                 for asked in asked {
                     shared.figures.in_effect(asked);
                 }
-                // Listeners hear of what is durable and visible, of nothing else, and in the order of the journal.
+                // Listeners hear of what is as durable as a receipt says, and visible; of nothing else, in the order of the journal.
                 let listening = shared.feed.publish(first, records);
+                // Also of what stood before: it may be what is not synced yet.
+                let durable = shared.synced.is_complete();
                 for (completion, outcome) in done {
-                    completion.complete(outcome);
+                    completion.complete(outcome.map(|receipts| told(receipts, durable)));
                 }
                 listening.wake();
                 begun
@@ -325,6 +389,13 @@ impl<'a> Group<'a> {
             }
         }
     }
+}
+
+fn told(mut receipts: Vec<Receipt>, durable: bool) -> Vec<Receipt> {
+    for receipt in &mut receipts {
+        receipt.durable = durable;
+    }
+    receipts
 }
 
 /// What is in force once `asked` is, and whether that is more than what stood.

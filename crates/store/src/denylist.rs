@@ -1,7 +1,7 @@
 //! The denylist.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::Ordering},
     thread::{self, JoinHandle},
 };
@@ -19,14 +19,17 @@ use crate::{
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
     opening::{self, State},
-    options::Options,
-    prefilter::Prefilter,
+    options::{Durability, Options},
+    prefilter::{
+        Prefilter, SHARDS,
+        saved::{Saved, SavedFile},
+    },
     shared::{Shared, unpoisoned},
     stats::{PrefilterState, Stats},
 };
 
 /// Index rows in one batch of a sweep.
-const SWEEP_BATCH: usize = 512;
+pub(crate) const SWEEP_BATCH: usize = 512;
 
 /// What is revoked, and still is after a restart.
 ///
@@ -34,11 +37,15 @@ const SWEEP_BATCH: usize = 512;
 /// it ends its threads as [`Denylist::close`] does.
 #[derive(Debug)]
 pub struct Denylist {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
+    pub(crate) dir: PathBuf,
+    /// Held while a backup is made.
+    pub(crate) backing_up: Mutex<()>,
     /// How the opening went.
     replayed: u64,
     rebuilt: bool,
+    prefilter_loaded: bool,
     /// Held until the threads have ended: fields are dropped in this order, after [`Denylist::drop`].
     _lock: DirLock,
 }
@@ -71,8 +78,9 @@ impl Denylist {
     /// Opens the denylist in `dir`, or makes an empty one there, readable by its owner alone.
     ///
     /// Brings back all that was ever acknowledged, whatever way the last process ended: what the engine lacks comes from
-    /// the journal, and an engine that is damaged is set aside and rebuilt from it. Answers correctly on return; the
-    /// prefilter is filled in the background. Blocks; costs in proportion to what the engine lacked.
+    /// the journal, and an engine that is damaged is set aside and rebuilt from it. Answers correctly on return. The
+    /// prefilter is as it was saved, with what the journal has since; where nothing was saved that can be believed, it is
+    /// built in the background. Blocks; costs in proportion to what engine and prefilter lacked.
     ///
     /// # Errors
     ///
@@ -80,36 +88,61 @@ impl Denylist {
     /// lost something that was acknowledged (I5).
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         files::create_dir(dir)?;
-        let lock = DirLock::take(dir)?;
+        Self::open_locked(dir, DirLock::take(dir)?, options)
+    }
+
+    pub(crate) fn open_locked(dir: &Path, lock: DirLock, options: &Options) -> Result<Self, StoreError> {
         let identity = opening::identity(dir)?;
+        let file = SavedFile::of(dir, identity.id);
+        // Whether it is wanted or not: it must not outlive what is written from here on.
+        let saved = file.take(options.false_positive_rate)?.filter(|_| options.prefilter);
         let State {
             engine,
             applied,
             changes,
             forgotten,
             recovered,
+            replayed,
             rebuilt,
-        } = State::open(dir, &identity, options)?;
+        } = State::open(dir, &identity, options, saved.as_ref())?;
         let Recovered {
             journal,
             sealed,
             cut,
-            replayed,
+            first,
         } = recovered;
-        tracing::info!(replayed, cut_bytes = cut, rebuilt, "opened the denylist");
+        // I2: with every record behind the last one that was covered, and none that the journal does not know of.
+        let covers = |saved: &Saved| saved.covers <= journal.last() && saved.covers.saturating_add(1) >= first;
+        let saved = saved.filter(covers).map(|saved| saved.prefilter);
+        let loaded = saved.is_some();
+        tracing::info!(
+            replayed,
+            cut_bytes = cut,
+            rebuilt,
+            prefilter_loaded = loaded,
+            "opened the denylist"
+        );
 
-        let prefilter = options.prefilter.then(|| Prefilter::new(options.false_positive_rate));
+        let prefilter = options
+            .prefilter
+            .then(|| saved.unwrap_or_else(|| Prefilter::new(options.false_positive_rate)));
         let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
-        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed));
+        let synced = Arc::clone(journal.synced());
+        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed, synced));
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
-        let threads = Threads::start(&shared, journal, applied).map_err(|e| StoreError::io(dir, e))?;
+        *unpoisoned(shared.reach.lock()) = journal.reach();
+        let threads =
+            Threads::start(&shared, journal, applied, options.durability, file).map_err(|e| StoreError::io(dir, e))?;
         Ok(Self {
             shared,
             threads: Mutex::new(Some(threads)),
+            dir: dir.into(),
+            backing_up: Mutex::new(()),
             replayed,
             rebuilt,
+            prefilter_loaded: loaded,
             _lock: lock,
         })
     }
@@ -123,11 +156,12 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`]: whether the token is revoked is unknown, and that is all that may be concluded (I5).
+    /// [`StoreError::Engine`], or [`StoreError::Io`] of the engine's disk: whether the token is revoked is unknown, and that
+    /// is all that may be concluded (I5).
     pub fn check(&self, targets: &Targets<'_>, now: UnixTime) -> Result<Facts, StoreError> {
-        let mut hit = None;
+        let (mut hit, mut issuer) = (None, None);
         for target in targets.iter() {
-            let Some(digest) = self.shared.perhaps_listed(target) else {
+            let Some(digest) = self.shared.perhaps_listed_within(&mut issuer, target) else {
                 continue;
             };
             let entry = self.shared.look_up(&digest)?;
@@ -151,9 +185,10 @@ impl Denylist {
     /// Always false without a prefilter, and for the shards that are not built yet.
     #[must_use]
     pub fn is_clear(&self, targets: &Targets<'_>) -> bool {
+        let mut issuer = None;
         targets
             .iter()
-            .all(|target| self.shared.perhaps_listed(target).is_none())
+            .all(|target| self.shared.perhaps_listed_within(&mut issuer, target).is_none())
     }
 
     /// The facts about a token of which no target is listed.
@@ -169,7 +204,7 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    /// As for [`Denylist::check`].
     pub fn entry(&self, target: TargetRef<'_>) -> Result<Option<Revocation>, StoreError> {
         let Some(digest) = self.shared.perhaps_listed(target) else {
             return Ok(None);
@@ -182,7 +217,7 @@ impl Denylist {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`], as for [`Denylist::check`].
+    /// As for [`Denylist::check`].
     pub fn entry_by_id(&self, id: &Digest) -> Result<Option<Revocation>, StoreError> {
         self.shared.look_up(id)
     }
@@ -223,7 +258,8 @@ impl Denylist {
     }
 
     /// Denies what `revocations` name. They become durable together, within one sync of the journal that all who wait
-    /// share. Does not block: wait for the [`Commit`].
+    /// share. Does not block: wait for the [`Commit`]. Under [`Durability::Interval`] the sync comes later, here and
+    /// wherever else something is called durable.
     ///
     /// Once the commit is answered, every check that starts later sees them (I9), and so does every process that opens
     /// the directory after this one, however this one ends (I4). Repeating a revocation keeps the stricter entry and
@@ -283,7 +319,7 @@ impl Denylist {
         Changes::new(Arc::clone(&self.shared.feed), Some(position))
     }
 
-    fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
+    pub(crate) fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
         if let Some(cause) = self.shared.refused() {
             return Err(StoreError::ReadOnly(cause));
         }
@@ -365,7 +401,15 @@ impl Denylist {
         Ok(swept)
     }
 
-    /// Waits until the engine has all that was acknowledged, a checkpoint says so, and the prefilter covers it.
+    /// Whether all that was acknowledged so far is on the disk. Always so under [`Durability::Sync`]; otherwise
+    /// [`Denylist::settle`] makes it so.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.shared.synced.is_complete()
+    }
+
+    /// Waits until the disk and the engine have all that was acknowledged, a checkpoint says so, and the prefilter covers
+    /// it, in memory and as it is saved.
     ///
     /// # Errors
     ///
@@ -384,6 +428,22 @@ impl Denylist {
         }
     }
 
+    /// Makes the prefilter anew from what is listed, shard by shard, each serving until its new filter takes its place;
+    /// writes go on in between. Answers how many shards there are, none without a prefilter. Blocks; costs a read of all
+    /// rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`], [`StoreError::Closed`]; the shards that are left serve as before.
+    pub fn rebuild_prefilter(&self) -> Result<Option<usize>, StoreError> {
+        let Some(prefilter) = &self.shared.prefilter else {
+            return Ok(None);
+        };
+        prefilter.rebuild_all();
+        while self.shared.mailbox.ask(Order::Rebuild)? {}
+        Ok(Some(SHARDS))
+    }
+
     /// Figures. Cheap; takes no lock that a reader or writer holds for long.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -394,6 +454,7 @@ impl Denylist {
             refused: shared.refused(),
             prefilter: self.prefilter(),
             prefilter_bytes: shared.prefilter.as_ref().map_or(0, Prefilter::bytes),
+            filters: shared.prefilter.as_ref().map(Prefilter::figures),
             lookups: shared.lookups.load(Ordering::Relaxed),
             misses: shared.misses.load(Ordering::Relaxed),
             entries: shared.engine.entries(),
@@ -403,6 +464,11 @@ impl Denylist {
             journal_segments: sealed.len().saturating_add(1),
             forgotten_until: shared.forgotten_until(),
         }
+    }
+
+    /// How many rows the engine has. Walks all of them.
+    pub(crate) fn entries(&self) -> Result<u64, StoreError> {
+        self.shared.engine.len()
     }
 
     /// Bytes that the engine's files take.
@@ -426,7 +492,13 @@ impl Denylist {
         self.rebuilt
     }
 
-    /// Writes what waits, makes a checkpoint, and ends. Calls that come later are refused. Blocks.
+    /// Whether the opening took the prefilter from where it was saved.
+    #[must_use]
+    pub fn prefilter_was_loaded(&self) -> bool {
+        self.prefilter_loaded
+    }
+
+    /// Writes what waits, makes a checkpoint, saves the prefilter, and ends. Calls that come later are refused. Blocks.
     ///
     /// # Errors
     ///
@@ -454,15 +526,21 @@ impl Drop for Denylist {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, journal: Journal, applied: u64) -> std::io::Result<Self> {
+    fn start(
+        shared: &Arc<Shared>,
+        journal: Journal,
+        applied: u64,
+        durability: Durability,
+        file: SavedFile,
+    ) -> std::io::Result<Self> {
         let (for_committer, for_keeper) = (Arc::clone(shared), Arc::clone(shared));
         Ok(Self {
             keeper: thread::Builder::new()
                 .name("ostracon-keep".into())
-                .spawn(move || Keeper::new(&for_keeper, applied).run())?,
+                .spawn(move || Keeper::new(&for_keeper, applied, file).run())?,
             committer: thread::Builder::new()
                 .name("ostracon-commit".into())
-                .spawn(move || committer::run(&for_committer, journal))?,
+                .spawn(move || committer::run(&for_committer, journal, durability))?,
         })
     }
 }

@@ -9,16 +9,24 @@
 //!
 //! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
 
+mod fence;
+mod survey;
+
 use std::{
     fs::{self, File},
+    io,
     ops::Bound,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use ostracon_core::{Kind, Revocation, UnixTime};
 
+use self::fence::Failure;
+pub(crate) use self::{
+    fence::{LastHandle, fence, open_unlocked},
+    survey::{Claim, Survey},
+};
 use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row, tally::Tally};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
@@ -54,7 +62,11 @@ pub(crate) struct Engine {
     path: PathBuf,
     store: StoreId,
     tally: Tally,
+    /// Why nothing is believed any more that sled says.
     failed: OnceLock<Arc<str>>,
+    /// Why nothing is written any more. What was read before is still right: sled takes in only what it could write.
+    unwritable: OnceLock<Arc<str>>,
+    _last: LastHandle,
 }
 
 impl Engine {
@@ -87,6 +99,7 @@ impl Engine {
             .map_err(|e| StoreError::io(&path, e))?;
         files::sync_dir(dir)?;
         let engine = Self {
+            _last: LastHandle::of(&db),
             db,
             rows,
             due,
@@ -96,25 +109,48 @@ impl Engine {
             store,
             tally: Tally::default(),
             failed: OnceLock::new(),
+            unwritable: OnceLock::new(),
         };
         engine.take_tally()?;
         Ok(engine)
     }
 
-    /// Runs one operation. After the first failure all of them fail: what sled holds in memory is not to be believed.
+    /// Runs one operation. After a failure of its own, which is a panic or damage, all of them fail: what sled holds in
+    /// memory is not to be believed. After one of the disk, reads go on.
     fn run<T>(&self, operation: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
         if let Some(cause) = self.failed.get() {
             return Err(StoreError::Engine(Arc::clone(cause)));
         }
         fence(operation).map_err(|failure| match failure {
-            Failure::Error(sled::Error::Io(error)) => self.fail(error.to_string()),
+            Failure::Error(sled::Error::Io(error)) => self.fail_to_write(error),
             other => self.damaged(other.cause()),
         })
+    }
+
+    /// Runs one that writes.
+    fn write<T>(&self, operation: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+        match self.unwritable.get() {
+            Some(cause) => Err(StoreError::ReadOnly(Arc::clone(cause))),
+            None => self.run(operation),
+        }
     }
 
     fn fail(&self, cause: String) -> StoreError {
         tracing::error!(%cause, "the storage engine failed");
         StoreError::Engine(Arc::clone(self.failed.get_or_init(|| cause.into())))
+    }
+
+    /// The disk's failure, and not a reason to think that the files are damaged.
+    fn fail_to_write(&self, cause: io::Error) -> StoreError {
+        let error = StoreError::io(&self.path, cause);
+        tracing::error!(%error, "the storage engine's disk failed");
+        self.unwritable.get_or_init(|| error.to_string().into());
+        error
+    }
+
+    /// Why it takes nothing any more, if so.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        self.failed.get().or_else(|| self.unwritable.get()).cloned()
     }
 
     /// Its files do not say what was written to them: a failure that the next opening mends.
@@ -142,12 +178,12 @@ impl Engine {
         let due = due_key(revocation.retained_until(), digest);
         // I3: the index row first. A crash in between leaves an index row without an entry, which the sweeper removes;
         // the other order would leave an entry that never ends.
-        self.run(|| self.due.insert(due, &[]))?;
-        let old = self.run(|| self.rows.insert(digest.as_bytes(), bytes))?;
+        self.write(|| self.due.insert(due, &[]))?;
+        let old = self.write(|| self.rows.insert(digest.as_bytes(), bytes))?;
         if let Some(old) = old {
             let old = due_key(self.decode(&old)?.retained_until(), digest);
             if old != due {
-                self.run(|| self.due.remove(old))?;
+                self.write(|| self.due.remove(old))?;
             }
         } else {
             self.tally.added(digest, revocation.target().as_ref().kind());
@@ -158,11 +194,11 @@ impl Engine {
     /// Removes the row of `digest` and its index row.
     pub(crate) fn remove(&self, digest: &Digest) -> Result<(), StoreError> {
         // I3: the entry first, for the same reason.
-        if let Some(old) = self.run(|| self.rows.remove(digest.as_bytes()))? {
+        if let Some(old) = self.write(|| self.rows.remove(digest.as_bytes()))? {
             let old = self.decode(&old)?;
             self.tally.removed(digest, old.target().as_ref().kind());
             let due = due_key(old.retained_until(), digest);
-            self.run(|| self.due.remove(due))?;
+            self.write(|| self.due.remove(due))?;
         }
         Ok(())
     }
@@ -180,13 +216,13 @@ impl Engine {
             let entry = self.get(&digest)?;
             // I6: the row itself says when it ends; an index row that speaks of an earlier end is a leftover.
             if let Some(entry) = entry.filter(|entry| entry.retained_until() <= at) {
-                self.run(|| self.rows.remove(digest.as_bytes()))?;
+                self.write(|| self.rows.remove(digest.as_bytes()))?;
                 self.tally.removed(&digest, entry.target().as_ref().kind());
                 dropped.push(digest);
             } else {
                 stale = stale.saturating_add(1);
             }
-            self.run(|| self.due.remove(due_key(at, &digest)))?;
+            self.write(|| self.due.remove(due_key(at, &digest)))?;
         }
         Ok((dropped, stale))
     }
@@ -275,18 +311,16 @@ impl Engine {
         bytes.extend(checkpoint.applied.to_be_bytes());
         bytes.extend(checkpoint.forgotten_until.as_secs().to_be_bytes());
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        self.run(|| self.meta.insert(CHECKPOINT, bytes))?;
-        self.run(|| self.db.flush())?;
-        self.file
-            .sync_data()
-            .map_err(|e| self.fail(format!("fdatasync failed: {e}")))
+        self.write(|| self.meta.insert(CHECKPOINT, bytes))?;
+        self.write(|| self.db.flush())?;
+        self.file.sync_data().map_err(|e| self.fail_to_write(e))
     }
 
     /// Takes over how many entries of each kind there are, if the last process closed the store. It counts for no other
     /// opening: what is written from here on, it does not reckon with.
     fn take_tally(&self) -> Result<(), StoreError> {
         let applied = self.checkpoint()?.applied;
-        if let Some(saved) = self.run(|| self.meta.remove(TALLY))? {
+        if let Some(saved) = self.write(|| self.meta.remove(TALLY))? {
             let _ = self.tally.restore(&saved, applied);
         }
         Ok(())
@@ -295,7 +329,7 @@ impl Engine {
     /// Saves, with the next checkpoint, how many entries of each kind there are up to record `applied`.
     pub(crate) fn keep_tally(&self, applied: u64) -> Result<(), StoreError> {
         if let Some(bytes) = self.tally.encode(applied) {
-            self.run(|| self.meta.insert(TALLY, bytes))?;
+            self.write(|| self.meta.insert(TALLY, bytes))?;
         }
         Ok(())
     }
@@ -355,20 +389,6 @@ pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
-/// sled gives up its lock some time after it was dropped, when its last background thread has ended. The directory is
-/// this process's own (`DirLock`), so a lock that is still held is one of those.
-pub(crate) fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
-    let mut tries = 0..250;
-    loop {
-        match config.open() {
-            Err(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") && tries.next().is_some() => {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            other => return other,
-        }
-    }
-}
-
 /// A kill while sled writes a snapshot leaves a file that keeps it from opening.
 fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
     let error = |e| StoreError::io(dir, e);
@@ -379,37 +399,6 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-pub(crate) enum Failure {
-    Error(sled::Error),
-    Panic,
-}
-
-impl Failure {
-    pub(crate) fn cause(&self) -> String {
-        match self {
-            Self::Error(error) => error.to_string(),
-            Self::Panic => "it panicked".to_owned(),
-        }
-    }
-
-    fn into_error(self, dir: &Path) -> StoreError {
-        match self {
-            Self::Error(sled::Error::Io(error)) => StoreError::io(dir, error),
-            other => StoreError::Engine(other.cause().into()),
-        }
-    }
-}
-
-/// Runs `operation`; a panic inside it is a failure of the engine and nothing more.
-pub(crate) fn fence<T>(operation: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
-    // Unwind safety: after a panic the engine is never used again (`Engine::run`).
-    match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure::Error(error)),
-        Err(_) => Err(Failure::Panic),
-    }
 }
 
 #[cfg(test)]
@@ -513,6 +502,21 @@ mod tests {
         engine.rows.insert(digest.as_bytes(), row).unwrap();
         assert!(matches!(engine.get(&digest), Err(StoreError::Engine(_))));
         assert!(matches!(engine.get(&entry(2, 100).0), Err(StoreError::Engine(_))));
+    }
+
+    /// A full disk is no damage: nothing is set aside for it, and what was read before is read still.
+    #[test]
+    fn i5_after_a_failure_of_the_disk_nothing_is_written_and_reads_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
+        let (digest, kept) = entry(1, 100);
+        engine.put(&digest, &kept).unwrap();
+        let full = || sled::Error::Io(io::ErrorKind::StorageFull.into());
+        let failed = engine.write::<()>(|| Err(full())).unwrap_err();
+        assert!(matches!(failed, StoreError::Io { .. }) && failed.to_string().contains("free some space"));
+        assert_eq!(engine.get(&digest).unwrap(), Some(kept.clone()));
+        assert!(matches!(engine.put(&digest, &kept), Err(StoreError::ReadOnly(_))));
+        assert!(engine.failure().is_some() && !dir.path().join(DAMAGED).exists());
     }
 
     #[test]

@@ -11,8 +11,19 @@ pub enum StoreError {
     /// Another process has the directory open.
     #[error("{} is in use by another process; stop that one or choose another data_dir", .0.display())]
     Locked(PathBuf),
+    /// There is no store in the directory.
+    #[error("{} holds no denylist; name the data_dir of the configuration", .0.display())]
+    Absent(PathBuf),
+    /// A rebuild would forgive what the engine alone denies. Nothing was changed.
+    #[error("{} lacks {entries} entries that the engine has, and a rebuild would forgive them; repair the store instead, which keeps both", .journal.display())]
+    WouldForget {
+        /// Where the journal is.
+        journal: PathBuf,
+        /// How many it lacks.
+        entries: u64,
+    },
     /// The operating system refused a file operation.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {source}; {}", .path.display(), advice(.source))]
     Io {
         /// What it was about.
         path: PathBuf,
@@ -29,6 +40,16 @@ pub enum StoreError {
         /// The newest that is understood.
         known: u32,
     },
+    /// A store was written by an earlier version, and not opened by this one yet. Nothing was changed.
+    #[error("{} has format {found}; start the server once, which brings it up to {known}, and then look again", .path.display())]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The one that an opening makes of it.
+        known: u32,
+    },
     /// A file does not say what was once written to it. Nothing was changed.
     #[error("{} is damaged: {detail}; restore a backup, or move the directory away to begin anew", .path.display())]
     Damaged {
@@ -37,6 +58,17 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A backup is none, or cannot be relied on. Nothing was changed.
+    #[error("{} is no backup that can be used: {detail}; take another one", .path.display())]
+    Backup {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Something is where a store is to be made. It stays as it is.
+    #[error("{} is there already; choose a directory that is empty or not there yet, or move that one away", .0.display())]
+    Occupied(PathBuf),
     /// The engine failed. What is denied stays denied as far as it is in memory; the rest is unknown.
     #[error("the storage engine failed: {0}; restart to rebuild it from the journal")]
     Engine(Arc<str>),
@@ -54,11 +86,31 @@ pub enum StoreError {
     Closed,
 }
 
+/// What to do about what the operating system said.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "free some space, or allow more, and start again"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount it writable, or choose another data_dir",
+        io::ErrorKind::PermissionDenied => "give the user that runs this the right to it, or choose another data_dir",
+        io::ErrorKind::NotFound => "something that belongs there is gone; restore a backup",
+        _ => "see to the disk, and start again",
+    }
+}
+
 impl StoreError {
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {
             path: path.into(),
             source: Arc::new(source),
+        }
+    }
+
+    pub(crate) fn backup(path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
+        Self::Backup {
+            path: path.into(),
+            detail: detail.into(),
         }
     }
 

@@ -7,8 +7,9 @@ use std::{fs, io, path::Path};
 use crate::{digest::DigestKey, error::StoreError, files};
 
 const MAGIC: &[u8; 8] = b"OSTRACON";
-const FORMAT: u32 = 1;
-const FILE: &str = "identity";
+/// Up to format 1, the digests of an engine were made otherwise.
+const FORMAT: u32 = 2;
+pub(crate) const FILE: &str = "identity";
 
 /// Ties journal and engine together: files of another store are not taken for this one's.
 pub(crate) type StoreId = [u8; 16];
@@ -17,6 +18,7 @@ pub(crate) type StoreId = [u8; 16];
 pub(crate) struct Identity {
     pub(crate) id: StoreId,
     pub(crate) key: DigestKey,
+    format: u32,
 }
 
 impl Identity {
@@ -35,7 +37,23 @@ impl Identity {
         Self::random().map_err(|e| StoreError::io(dir.join(FILE), e))
     }
 
-    /// Writes it into `dir`.
+    /// Whether engine and prefilter are of this version, too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Older`] if they are not.
+    pub(crate) fn is_current(&self, dir: &Path) -> Result<(), StoreError> {
+        if self.format == FORMAT {
+            return Ok(());
+        }
+        Err(StoreError::Older {
+            path: dir.join(FILE),
+            found: self.format,
+            known: FORMAT,
+        })
+    }
+
+    /// Writes it into `dir`, as one of this version.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), StoreError> {
         files::write_new(&dir.join(FILE), &self.encode())
     }
@@ -47,6 +65,7 @@ impl Identity {
         Ok(Self {
             id,
             key: DigestKey::new(key),
+            format: FORMAT,
         })
     }
 
@@ -80,6 +99,7 @@ impl Identity {
         Ok(Self {
             id: *id,
             key: DigestKey::new(*key),
+            format,
         })
     }
 }
@@ -111,11 +131,11 @@ mod tests {
                 "byte {at}"
             );
         }
-        let mut newer = [&MAGIC[..], &2_u32.to_be_bytes(), &[0; 99]].concat();
+        let mut newer = [&MAGIC[..], &3_u32.to_be_bytes(), &[0; 99]].concat();
         newer.extend(crc32fast::hash(&newer).to_be_bytes());
         assert!(matches!(
             Identity::decode(&newer, dir.path()),
-            Err(StoreError::Newer { found: 2, known: 1, .. })
+            Err(StoreError::Newer { found: 3, known: 2, .. })
         ));
     }
 }

@@ -1,9 +1,10 @@
 //! The one thread that writes the engine: empties the overlay into it, makes checkpoints, sweeps, rebuilds shards of the
-//! prefilter and deletes journal segments that nobody needs any more. Nobody waits for it but who asks it for something.
+//! prefilter and saves it, and deletes journal segments that nobody needs any more. Nobody waits for it but who asks it
+//! for something.
 
 use std::{
     fs,
-    sync::{Condvar, Mutex, mpsc},
+    sync::{Condvar, Mutex, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use crate::{
     error::StoreError,
     files,
     journal::Sealed,
+    prefilter::{Load, saved::SavedFile},
     shared::{Shared, unpoisoned},
 };
 
@@ -22,8 +24,21 @@ use crate::{
 const CHECKPOINT_CHANGES: usize = 8192;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 
-/// Shards rebuilt before the overlay is looked at again.
-const SHARDS_A_TURN: usize = 8;
+/// Entries of rebuilt shards after which the overlay is looked at again: at least so many, and for each change that was
+/// just written so many. A store that grows by a half between two builds of a shard needs three.
+const REBUILT_A_TURN: usize = 32_768;
+const REBUILT_A_CHANGE: usize = 4;
+
+/// Changes found waiting that make it a busy time.
+const BUSY: usize = 1024;
+
+/// The prefilter is saved after so many records, or so long after the first that the file does not cover: few enough for
+/// an opening to replay, and rare enough for a file of 1.8 bytes an entry.
+const SAVE_RECORDS: u64 = 1 << 18;
+const SAVE_AFTER: Duration = Duration::from_mins(10);
+
+/// Shards whose entries are counted before the overlay is looked at again.
+const COUNTED_A_TURN: usize = 8;
 
 /// What the keeper is asked for.
 #[derive(Debug)]
@@ -32,6 +47,8 @@ pub(crate) enum Order {
     Sweep(UnixTime, usize, mpsc::SyncSender<Result<Batch, StoreError>>),
     /// Bring engine, checkpoint and prefilter up to all that was acknowledged so far.
     Settle(mpsc::SyncSender<Result<(), StoreError>>),
+    /// Rebuild some shards of the prefilter that want it, and tell whether there are more.
+    Rebuild(mpsc::SyncSender<Result<bool, StoreError>>),
     /// The same, and end.
     Close(mpsc::SyncSender<Result<(), StoreError>>),
 }
@@ -114,16 +131,26 @@ pub(crate) struct Keeper<'a> {
     /// Changes that no checkpoint covers, and since when.
     unsaved: usize,
     unsaved_since: Option<Instant>,
+    /// How many changes the last drain found waiting.
+    drained: usize,
+    file: SavedFile,
+    /// The last record that the prefilter covered when it was saved, if it was, and since when that is not the last.
+    filters_saved_at: Option<u64>,
+    filters_behind_since: Option<Instant>,
 }
 
 impl<'a> Keeper<'a> {
     /// A keeper of an engine that has all up to record `applied`.
-    pub(crate) fn new(shared: &'a Shared, applied: u64) -> Self {
+    pub(crate) fn new(shared: &'a Shared, applied: u64, file: SavedFile) -> Self {
         Self {
             shared,
             applied,
             unsaved: 0,
             unsaved_since: None,
+            drained: 0,
+            file,
+            filters_saved_at: None,
+            filters_behind_since: None,
         }
     }
 
@@ -134,7 +161,8 @@ impl<'a> Keeper<'a> {
             let patience = if more {
                 Some(Duration::ZERO)
             } else {
-                self.unsaved_since.map(|_| CHECKPOINT_AFTER)
+                let save = self.filters_behind_since.map(|_| SAVE_AFTER);
+                self.unsaved_since.map(|_| CHECKPOINT_AFTER).or(save)
             };
             let orders = self.shared.mailbox.wait(patience);
             more = self.turn().unwrap_or_else(|error| {
@@ -146,6 +174,7 @@ impl<'a> Keeper<'a> {
                 match order {
                     Order::Sweep(until, limit, reply) => drop(reply.send(self.sweep(until, limit))),
                     Order::Settle(reply) => drop(reply.send(self.settle())),
+                    Order::Rebuild(reply) => drop(reply.send(self.rebuild())),
                     Order::Close(reply) => return drop(reply.send(self.close())),
                 }
             }
@@ -164,8 +193,10 @@ impl<'a> Keeper<'a> {
         if due || self.unsaved >= CHECKPOINT_CHANGES {
             self.save()?;
         }
+        let more = self.rebuild()? || drained;
+        self.save_filters_when_due(more);
         // What readers need goes first.
-        Ok(self.rebuild(SHARDS_A_TURN)? || drained || self.shared.engine.count(SHARDS_A_TURN)?)
+        Ok(more || self.shared.engine.count(COUNTED_A_TURN)?)
     }
 
     /// Writes what the overlay holds to the engine; whether there was anything.
@@ -176,7 +207,11 @@ impl<'a> Keeper<'a> {
             return Err(StoreError::ReadOnly(cause));
         }
         let (changes, last) = self.shared.overlay.turn();
-        for (digest, change) in changes.iter() {
+        self.drained = changes.len();
+        // In the order of the rows, so that those of one leaf follow each other.
+        let mut in_order: Vec<_> = changes.iter().collect();
+        in_order.sort_unstable_by_key(|(digest, _)| **digest);
+        for (digest, change) in in_order {
             if let Some(revocation) = change {
                 self.shared.engine.put(digest, revocation)?;
             } else {
@@ -199,6 +234,8 @@ impl<'a> Keeper<'a> {
         if self.unsaved_since.is_none() {
             return Ok(());
         }
+        // I4: never claims more than the journal has. Where syncs are put off it would, after a power cut.
+        self.shared.synced.sync()?;
         let forgotten_until = self.shared.forgotten_until();
         self.shared.engine.save(Checkpoint {
             applied: self.applied,
@@ -209,7 +246,8 @@ impl<'a> Keeper<'a> {
         let mut sealed = unpoisoned(self.shared.sealed.lock());
         // From the oldest on and without gaps: what is left must be replayable. A segment goes when everything in it is
         // past its retention and dropped, so that a rebuild from the rest brings nothing back to life (I1).
-        let needless = |s: &Sealed| s.last <= self.applied && s.retained_until <= forgotten_until;
+        let copied = self.shared.backups.load(Ordering::SeqCst) > 0;
+        let needless = |s: &Sealed| !copied && s.last <= self.applied && s.retained_until <= forgotten_until;
         while let Some(segment) = sealed.first().filter(|s| needless(s)) {
             fs::remove_file(&segment.path).map_err(|e| StoreError::io(&segment.path, e))?;
             segment.path.parent().map_or(Ok(()), files::sync_dir)?;
@@ -237,42 +275,65 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Rebuilds up to `limit` shards that want it; whether there are more.
-    fn rebuild(&self, limit: usize) -> Result<bool, StoreError> {
+    /// Rebuilds some of the shards that want it; whether there are more.
+    fn rebuild(&self) -> Result<bool, StoreError> {
         let Some(prefilter) = &self.shared.prefilter else {
             return Ok(false);
         };
-        let due = prefilter.due_shards();
-        for (done, shard) in due.iter().enumerate() {
-            if done >= limit {
+        let load = if self.drained > BUSY { Load::Busy } else { Load::Quiet };
+        let (mut rebuilt, enough) = (0_usize, rebuilt_a_turn(self.drained));
+        for shard in prefilter.due_shards(load) {
+            if rebuilt >= enough {
                 prefilter.look_again();
                 return Ok(true);
             }
+            let read = |shard| self.shared.engine.shard(shard);
             let begun = Instant::now();
-            let waiting = self
-                .shared
-                .overlay
-                .list_shard(*shard, || prefilter.begin_rebuild(*shard));
-            match self.shared.engine.shard(*shard) {
-                Ok((mut held, kinds)) => {
-                    held.extend(waiting);
-                    prefilter.finish_rebuild(*shard, &held, kinds);
-                    self.shared.figures.rebuilt(begun.elapsed());
-                }
-                Err(error) => {
-                    prefilter.abandon_rebuild(*shard);
-                    return Err(error);
-                }
-            }
+            let entries = prefilter.rebuild(shard, &self.shared.overlay, load, read)?;
+            self.shared.figures.rebuilt(begun.elapsed());
+            rebuilt = rebuilt.saturating_add(entries);
         }
         Ok(false)
+    }
+
+    /// Saves the prefilter if it is time to.
+    fn save_filters_when_due(&mut self, busy: bool) {
+        let last = self.shared.overlay.last();
+        if self.shared.prefilter.is_none() || self.filters_saved_at == Some(last) {
+            return;
+        }
+        let behind = self.filters_behind_since.get_or_insert_with(Instant::now).elapsed();
+        if is_time_to_save(self.filters_saved_at, last, behind, busy) {
+            self.save_filters();
+        }
+    }
+
+    /// Saves the prefilter. A failure costs the next opening a rebuild, and nothing else.
+    fn save_filters(&mut self) {
+        let Some(prefilter) = &self.shared.prefilter else {
+            return;
+        };
+        // I2: read first. What is published up to here has its bits in the filters by now.
+        let last = self.shared.overlay.last();
+        if self.filters_saved_at == Some(last) {
+            return;
+        }
+        match self.file.write(prefilter, last) {
+            // Some shard is not built yet.
+            Ok(false) => return,
+            Ok(true) => {}
+            // As if it were saved: it is not tried again at once, on what is likely a full disk.
+            Err(error) => tracing::warn!(%error, "could not save the prefilter; a restart builds it anew"),
+        }
+        (self.filters_saved_at, self.filters_behind_since) = (Some(last), None);
     }
 
     fn settle(&mut self) -> Result<(), StoreError> {
         while self.drain()? {}
         self.save()?;
-        while self.rebuild(SHARDS_A_TURN)? {}
-        while self.shared.engine.count(SHARDS_A_TURN)? {}
+        while self.rebuild()? {}
+        while self.shared.engine.count(COUNTED_A_TURN)? {}
+        self.save_filters();
         Ok(())
     }
 
@@ -280,6 +341,39 @@ impl<'a> Keeper<'a> {
         self.drain()?;
         self.shared.engine.keep_tally(self.applied)?;
         self.unsaved_since.get_or_insert_with(Instant::now);
-        self.save()
+        self.save()?;
+        self.save_filters();
+        Ok(())
+    }
+}
+
+/// After how many entries of rebuilt shards a turn that wrote `drained` changes ends.
+pub(crate) fn rebuilt_a_turn(drained: usize) -> usize {
+    drained.saturating_mul(REBUILT_A_CHANGE).max(REBUILT_A_TURN)
+}
+
+/// Whether to save a prefilter that covers record `last`, and covered `saved` when it was last saved.
+fn is_time_to_save(saved: Option<u64>, last: u64, behind: Duration, busy: bool) -> bool {
+    match saved {
+        // There is no file: the opening has taken it away.
+        None => !busy || behind >= SAVE_AFTER,
+        Some(saved) => last.saturating_sub(saved) >= SAVE_RECORDS || behind >= SAVE_AFTER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefilter_is_saved_soon_after_an_opening_and_then_by_records_and_by_time() {
+        let minute = Duration::from_mins(1);
+        assert!(is_time_to_save(None, 5, Duration::ZERO, false));
+        assert!(!is_time_to_save(None, 5, minute, true) && is_time_to_save(None, 5, SAVE_AFTER, true));
+        for busy in [true, false] {
+            assert!(!is_time_to_save(Some(5), 4 + SAVE_RECORDS, minute, busy));
+            assert!(is_time_to_save(Some(5), 5 + SAVE_RECORDS, minute, busy));
+            assert!(is_time_to_save(Some(5), 6, SAVE_AFTER, busy));
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Which kinds of target are listed at all: most stores list no client, no key and no issuer, and then nobody need ask.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use ostracon_core::Kind;
 
-use crate::digest::kind_byte;
+use crate::{
+    digest::kind_byte,
+    sync::{AtomicU8, Ordering},
+};
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -12,6 +13,15 @@ pub(crate) struct Kinds(u8);
 
 impl Kinds {
     pub(crate) const ALL: Self = Self(u8::MAX);
+
+    /// As they are kept on disk: a bit for each.
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
 
     /// One alone.
     pub(crate) const fn of(kind: Kind) -> Self {
@@ -39,6 +49,11 @@ impl ListedKinds {
 
     pub(crate) fn add_all(&self, kinds: Kinds) {
         self.0.fetch_or(kinds.0, Ordering::Release);
+    }
+
+    /// Those of this moment.
+    pub(crate) fn now(&self) -> Kinds {
+        Kinds(self.0.load(Ordering::Acquire))
     }
 
     pub(crate) fn contain(&self, kind: Kind) -> bool {

@@ -28,7 +28,9 @@
 //!    what is due. It is written behind, by one thread, and rebuilt from the journal whenever it is behind or damaged.
 
 pub mod audit;
+mod backup;
 mod changes;
+mod check;
 mod commit;
 mod committer;
 mod denylist;
@@ -50,21 +52,24 @@ mod registry;
 mod row;
 mod shared;
 mod stats;
+mod sync;
 mod tally;
 
+pub use backup::{Backup, Progress, restore, verify_backup};
 pub use changes::{Changed, Changes, Event};
+pub use check::{ClosedStore, Counts, Finding, Mended, Part, Remedy, Report};
 pub use commit::{Commit, Receipt};
 pub use denylist::{Denylist, Page, Swept};
 pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
 pub use figures::{Activity, Distribution};
 pub use files::write_new;
-pub use options::{FALSE_POSITIVE_RATES, Options};
+pub use options::{Durability, FALSE_POSITIVE_RATES, Options};
 pub use registry::{Registry, Seen, Session};
-pub use stats::{PrefilterState, Stats};
+pub use stats::{Filters, PrefilterState, Stats};
 
 #[doc(hidden)]
 pub mod fuzzing {
     //! What the fuzz targets reach; no part of the interface.
-    pub use crate::{journal::fuzz_segment, row::fuzz_row};
+    pub use crate::{backup::fuzz_manifest, journal::fuzz_segment, row::fuzz_row};
 }

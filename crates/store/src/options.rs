@@ -1,9 +1,23 @@
 //! What an opener can choose.
 
-use core::ops::RangeInclusive;
+use core::{ops::RangeInclusive, time::Duration};
 
 /// The rates of false positives that a prefilter can be built for.
 pub const FALSE_POSITIVE_RATES: RangeInclusive<f64> = 1e-6..=0.1;
+
+/// When a write is told to be done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Durability {
+    /// When it is on the disk: it survives whatever becomes of process and machine.
+    #[default]
+    Sync,
+    /// When it is with the operating system, which is told to put it on the disk within this time. It survives whatever
+    /// becomes of the process. **When the machine crashes or loses power, what was acknowledged within this time before,
+    /// and the time of one sync, may be forgotten, and then those tokens are accepted again.**
+    ///
+    /// [`Receipt::durable`](crate::Receipt::durable) tells which of the two a write has got to.
+    Interval(Duration),
+}
 
 /// How a [`Denylist`](crate::Denylist) is opened.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +32,8 @@ pub struct Options {
     pub cache_bytes: u64,
     /// The size at which a journal segment is closed and the next begun, in bytes.
     pub segment_bytes: u64,
+    /// When a write is told to be done.
+    pub durability: Durability,
 }
 
 impl Default for Options {
@@ -27,6 +43,7 @@ impl Default for Options {
             false_positive_rate: 0.001,
             cache_bytes: 64 << 20,
             segment_bytes: 64 << 20,
+            durability: Durability::Sync,
         }
     }
 }

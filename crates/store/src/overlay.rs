@@ -6,12 +6,12 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, RwLock},
+    sync::Arc,
 };
 
 use ostracon_core::Revocation;
 
-use crate::{digest::Digest, shared::unpoisoned};
+use crate::{digest::Digest, shared::unpoisoned, sync::RwLock};
 
 /// What is to be in the engine: a row, or none where it was lifted.
 pub(crate) type Change = Option<Revocation>;
@@ -90,6 +90,11 @@ impl Overlay {
         let all = generations.old.iter().chain(&generations.young);
         let behind = all.filter(|(digest, _)| after.is_none_or(|after| *digest > after));
         behind.map(|(digest, change)| (*digest, change.clone())).collect()
+    }
+
+    /// The last record of the journal that is or was in here.
+    pub(crate) fn last(&self) -> u64 {
+        unpoisoned(self.0.read()).last
     }
 
     /// How many changes wait for the engine.

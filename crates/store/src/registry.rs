@@ -8,19 +8,22 @@
 //! | `sessions` | digest of the subject (16), digest of the session (16) | format (1), bincode of [`Stored`], in format 1 without `seen`, CRC-32 (4) |
 //! | `due` | end in seconds (8, big-endian), key of the session (32) | nothing |
 
+mod survey;
+
 use std::{
     net::{IpAddr, Ipv6Addr},
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
 };
 
 use bincode::{Decode, Encode, config};
 use ostracon_core::{ClientId, Issuer, Note, SessionId, Subject, TargetRef, UnixTime};
 
+pub(crate) use self::survey::survey;
 use crate::{
     digest::DigestKey,
-    engine::{fence, set_aside},
+    engine::{LastHandle, fence, set_aside},
     error::StoreError,
     files,
     shared::unpoisoned,
@@ -108,6 +111,7 @@ struct Trees {
     db: sled::Db,
     sessions: sled::Tree,
     due: sled::Tree,
+    _last: Arc<LastHandle>,
 }
 
 impl core::fmt::Debug for Trees {
@@ -271,7 +275,12 @@ impl Trees {
         run(|| {
             let db = crate::engine::open_unlocked(&config)?;
             let (sessions, due) = (db.open_tree("sessions")?, db.open_tree("due")?);
-            Ok(Self { db, sessions, due })
+            Ok(Self {
+                _last: Arc::new(LastHandle::of(&db)),
+                db,
+                sessions,
+                due,
+            })
         })
     }
 

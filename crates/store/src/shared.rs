@@ -4,20 +4,20 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Condvar, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use ostracon_core::{Revocation, TargetRef, UnixTime};
+use ostracon_core::{Issuer, Revocation, TargetRef, UnixTime};
 
 use crate::{
     committer::Queue,
-    digest::{Digest, DigestKey},
+    digest::{Digest, DigestKey, IssuerDigest},
     engine::Engine,
     error::StoreError,
     feed::Feed,
     figures::Figures,
-    journal::Sealed,
+    journal::{Reach, Sealed, Synced},
     keeper::Mailbox,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
@@ -39,6 +39,12 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
     pub(crate) sealed: Mutex<Vec<Sealed>>,
     pub(crate) open_segment_bytes: AtomicU64,
+    /// How far the journal is on the disk.
+    pub(crate) synced: Arc<Synced>,
+    /// How far the journal goes; changes together with `sealed`, under the lock of that.
+    pub(crate) reach: Mutex<Reach>,
+    /// Backups that are being copied; while there are any, no segment is deleted.
+    pub(crate) backups: AtomicUsize,
     /// Notified when the keeper has emptied a generation of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// In seconds; see [`Shared::forgotten_until`].
@@ -63,6 +69,7 @@ impl Shared {
         prefilter: Option<Prefilter>,
         sealed: Vec<Sealed>,
         feed: Feed,
+        synced: Arc<Synced>,
     ) -> Self {
         Self {
             key,
@@ -74,6 +81,9 @@ impl Shared {
             mailbox: Mailbox::default(),
             sealed: Mutex::new(sealed),
             open_segment_bytes: AtomicU64::new(0),
+            synced,
+            reach: Mutex::default(),
+            backups: AtomicUsize::new(0),
             drained: Default::default(),
             forgotten_until: AtomicU64::new(0),
             refused: OnceLock::new(),
@@ -85,14 +95,30 @@ impl Shared {
 
     /// The digest of `target` unless it is certainly not listed, known from memory alone.
     pub(crate) fn perhaps_listed(&self, target: TargetRef<'_>) -> Option<Digest> {
-        let Some(prefilter) = &self.prefilter else {
-            return Some(self.key.digest(target));
-        };
-        if !prefilter.may_contain_any(target.kind()) {
+        self.perhaps_listed_within(&mut None, target)
+    }
+
+    /// The same for one of several targets: `issuer` is what was hashed for the one before, and mostly serves again.
+    pub(crate) fn perhaps_listed_within<'a>(
+        &self,
+        issuer: &mut Option<(&'a Issuer, IssuerDigest)>,
+        target: TargetRef<'a>,
+    ) -> Option<Digest> {
+        let ruled_out = |prefilter: &Prefilter| !prefilter.may_contain_any(target.kind());
+        if self.prefilter.as_ref().is_some_and(ruled_out) {
             return None;
         }
-        let digest = self.key.digest(target);
-        prefilter.may_contain(&digest).then_some(digest)
+        // All targets of a token borrow the one issuer that it names.
+        let within = match issuer {
+            Some((iss, within)) if core::ptr::eq(*iss, target.iss()) => within,
+            _ => &mut issuer.insert((target.iss(), self.key.within(target.iss()))).1,
+        };
+        let digest = within.digest(target.kind(), target.name());
+        let absent = |prefilter: &Prefilter| !prefilter.may_contain(&digest);
+        if self.prefilter.as_ref().is_some_and(absent) {
+            return None;
+        }
+        Some(digest)
     }
 
     /// The entry of `digest`, expired or not.
@@ -114,6 +140,9 @@ impl Shared {
         };
         if entry.is_none() {
             self.misses.fetch_add(1, Ordering::Relaxed);
+            if let Some(prefilter) = &self.prefilter {
+                prefilter.note_absent(digest);
+            }
         }
         Ok(entry)
     }
@@ -122,10 +151,7 @@ impl Shared {
     pub(crate) fn publish(&self, changes: HashMap<Digest, Change>, last: u64) {
         self.overlay.publish(changes, last, |changes| {
             if let Some(prefilter) = &self.prefilter {
-                changes
-                    .iter()
-                    .filter_map(|(digest, change)| Some((digest, change.as_ref()?.target().as_ref())))
-                    .for_each(|(digest, target)| prefilter.insert(*digest, target.kind()));
+                prefilter.cover(changes);
             }
         });
     }
@@ -141,7 +167,8 @@ impl Shared {
 
     /// Why no more is written, if so.
     pub(crate) fn refused(&self) -> Option<Arc<str>> {
-        self.refused.get().cloned()
+        // Also where only a reader came upon it so far: what is written now would wait for an engine that takes nothing.
+        self.refused.get().cloned().or_else(|| self.engine.failure())
     }
 
     /// Writes nothing more: an earlier failure leaves it open what is on the disk.

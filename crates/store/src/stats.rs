@@ -20,6 +20,24 @@ pub enum PrefilterState {
     Covering,
 }
 
+/// How full the filters are, and how often they are wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Filters {
+    /// The share of their bits that are set, as is to be expected from how many entries set them.
+    pub fill: f64,
+    /// The share of unlisted targets that they let pass, as is to be expected from that. All pass where a filter is not
+    /// built yet.
+    pub expected_rate: f64,
+    /// The same as it was seen since the opening; none before anything was asked.
+    pub measured_rate: Option<f64>,
+    /// Targets ruled out by a filter since the opening. Those of kinds of which nothing is listed are not among them: no
+    /// filter was asked.
+    pub ruled_out: u64,
+    /// Targets let pass by a filter since the opening that were not listed.
+    pub false_positives: u64,
+}
+
 /// A look at a store that is open.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -30,6 +48,8 @@ pub struct Stats {
     pub prefilter: PrefilterState,
     /// Bytes of its filters.
     pub prefilter_bytes: usize,
+    /// How full they are, and how often they are wrong; none when they are left out.
+    pub filters: Option<Filters>,
     /// Look-ups so far that went past the prefilter.
     pub lookups: u64,
     /// Of these, those that found no entry: with a prefilter, its false positives.

@@ -72,6 +72,41 @@ fn i4_kill_loses_nothing_that_was_acknowledged() {
     }
 }
 
+/// Where syncs are put off, each answer says so, and the start warns of what that may cost.
+#[test]
+fn i4_a_receipt_says_what_is_durable() {
+    let home = Home::new();
+    let put_off = [
+        ("OSTRACON_DENYLIST__DURABILITY", "interval"),
+        ("OSTRACON_DENYLIST__SYNC_EVERY", "1s"),
+    ];
+    let server = home.start_with(&put_off);
+    assert!(
+        server
+            .log()
+            .contains("loses power, what was revoked in the last 1s may be accepted again")
+    );
+    let login = server.log_in("u");
+    // The engine's next checkpoint, within a second, puts all on the disk: an answer before it is what is looked for.
+    let early = (0..100).any(|n| {
+        let body = json!({"target": {"kind": "token", "jti": n.to_string()}});
+        let answer = server.admin.post_json("/v1/revocations", &body);
+        assert_eq!(answer.status, 201);
+        answer.json()["durable"] == false
+    });
+    assert!(early, "not every one of them is on the disk when it is answered");
+    let body = json!({"token": login.access});
+    let id = server.admin.post_json("/v1/revocations", &body).json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    wait_for("it to be durable", || {
+        server.admin.get(&format!("/v1/revocations/{id}")).json()["durable"] == true
+    });
+    server.kill();
+    assert!(!home.start().passes(&login.access));
+}
+
 /// I5: a disk that takes no more is told as such; what was acknowledged stays denied, what is not listed passes.
 #[test]
 fn i5_a_store_that_cannot_write_refuses_and_forgets_nothing() {

@@ -322,7 +322,7 @@ fn unread(server: &Server, last_event_id: u64) -> TcpStream {
     let mut stream = TcpStream::connect(server.admin.address()).unwrap();
     let request = format!(
         "GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nLast-Event-ID: {last_event_id}\r\n\r\n",
-        server.admin.credentials()
+        server.admin.authorization()
     );
     stream.write_all(request.as_bytes()).unwrap();
     stream

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use ostracon_tests::{Answer, Application, Ask, Home, Login, Proxy, Server, forged, raw, wait_for};
+use ostracon_tests::{Answer, Application, Ask, Home, Login, Proxy, Server, forged, raw};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -316,9 +316,9 @@ fn p130_i5_a_failing_store_lets_nobody_in_who_may_be_out(start: Start) {
         scene.server.admin.post_json("/v1/revocations", &body).status == 503
     });
     assert!(failed);
-    wait_for("the store to fail", || scene.server.verify(&out).status == 503);
+    // Nothing is written any more. What was read before is read still; what cannot be is no pass.
     let arrived = scene.application.arrived();
-    assert!(matches!(enter(&out), 500..=599));
+    assert!(matches!(enter(&out), 401 | 500..=599));
     let logout = scene.ask().bearer(&stays).post("/logout");
     assert_eq!(logout.problem(), (503, "store_unavailable".into()));
     assert_eq!(scene.application.arrived(), arrived);

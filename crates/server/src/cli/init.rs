@@ -123,6 +123,7 @@ fn configuration(arguments: &Arguments, kid: &str, key_file: &Path, secret_sha25
     format!(
         r#"# Paths are relative to this file. Each value can also come from the environment: OSTRACON_TOKENS__ACCESS_TTL=5m.
 data_dir = "denylist"
+# backup_dir = "backups"   # where backups are put; best on another disk, as secret as data_dir
 
 [listen]
 public = {public}   # browsers, applications, proxies
@@ -166,6 +167,7 @@ prefilter = true
 false_positive_rate = 0.001
 cache = "64 MiB"
 sweep_every = "1m"
+durability = "sync"     # "interval" answers before the disk has it: a power cut forgives the last sync_every = "100ms"
 
 # What is at stake, by audience, scope or path: low (signature and expiry alone, for short-lived tokens), standard (the
 # denylist is asked) or high. The path is X-Forwarded-Uri of a proxy in listen.trusted_proxies = ["127.0.0.1"].
@@ -199,6 +201,7 @@ header_timeout = "1m"
 request_timeout = "30s"
 event_streams = 64         # applications that listen to /v1/events
 event_heartbeat = "15s"    # less than what a proxy on their way lets a connection be silent
+batch = "256 MiB"          # POST /v1/revocations/batch
 failures_per_minute = 30   # failed client logins, by client and by address
 "#,
         public = quoted(&arguments.public.to_string()),

@@ -4,12 +4,17 @@
 //! be used.
 
 mod audit;
+mod backup;
+mod check_store;
 mod demo;
 mod init;
 mod keys;
 mod logging;
+mod offline;
+mod progress;
 mod reload;
 mod serve;
+mod transfer;
 
 use std::{
     io::{self, Write},
@@ -41,9 +46,36 @@ enum Command {
     /// Make, list, exchange and retire signing keys. Example: ostracon keys rotate --config /etc/ostracon/ostracon.toml
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Check the store of a server that is not running, and mend it. Example: ostracon check-store --dir /var/lib/ostracon
+    ///
+    /// Walks identity, journal, rows, index, checkpoint and the list of sessions, and says for each finding what to do.
+    /// Exits with 0 when all is sound, with 1 when anything is not.
+    CheckStore(check_store::Arguments),
+    #[command(about = "Copy the store and read the copy back. Example: ostracon backup --to /mnt/backups")]
+    Backup(backup::BackupArguments),
+    #[command(
+        about = "Make a store from a backup. Example: ostracon restore --from /mnt/backups/ostracon-… --to /var/lib/ostracon"
+    )]
+    Restore(backup::RestoreArguments),
+    #[command(about = "Write what is revoked as lines of JSON. Example: ostracon export -o revocations.ndjson")]
+    Export(transfer::ExportArguments),
+    #[command(
+        about = "Revoke what a file says. Example: ostracon import --format csv --issuer https://auth.example revoked.csv",
+        after_help = IMPORT_HELP
+    )]
+    Import(transfer::ImportArguments),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
 }
+
+const IMPORT_HELP: &str = r#"A line that cannot be used is told by its number, never by what stands on it, and stops nothing. Importing a file once
+more does no harm. Exit status: 0 when every line was used, 1 when some were refused or the store failed, 2 when the
+command line or the configuration cannot be used.
+
+The usual denylist in Redis is dumped for --format redis like this; the file has whole tokens in it:
+  umask 077
+  redis-cli --scan --pattern 'blacklist:*' > keys
+  sed 's/.*/PTTL "&"/' keys | redis-cli | paste -d ' ' keys - > dump"#;
 
 /// Where `serve --dev` keeps everything, and `init` puts it unless it is told otherwise.
 const DEFAULT_DIR: &str = "ostracon-data";
@@ -58,6 +90,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Keys(command) => keys::keys(&command),
+        Command::CheckStore(arguments) => check_store::check_store(&arguments),
+        Command::Backup(arguments) => backup::backup(&arguments),
+        Command::Restore(arguments) => backup::restore_backup(&arguments),
+        Command::Export(arguments) => transfer::export(&arguments),
+        Command::Import(arguments) => transfer::import(&arguments),
         Command::Secret => secret(),
     };
     match done {

@@ -1,7 +1,7 @@
 //! Values from the environment, laid over those of the file.
 //!
 //! `OSTRACON_TOKENS__ISSUER` is `tokens.issuer`, `OSTRACON_KEYS__0__KID` the `kid` of the first of `keys`,
-//! `OSTRACON_DATA_DIR` is `data_dir`. Values are texts but for the few in [`NUMBERS`] and [`LISTS`]; a list is written as in
+//! `OSTRACON_DATA_DIR` is `data_dir` and `OSTRACON_BACKUP_DIR` is `backup_dir`. Values are texts but for the few in [`NUMBERS`] and [`LISTS`]; a list is written as in
 //! TOML, or as its items with commas in between.
 
 use toml::{Table, Value};
@@ -44,7 +44,8 @@ pub(super) fn ignored<'a>(variables: impl IntoIterator<Item = &'a String>) -> Ve
 }
 
 fn is_setting(name: &str) -> bool {
-    name.contains("__") || name.eq_ignore_ascii_case("OSTRACON_DATA_DIR")
+    let of_the_root = ["OSTRACON_DATA_DIR", "OSTRACON_BACKUP_DIR"];
+    name.contains("__") || of_the_root.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Lays each of `variables` that is a configuration value over `file`.

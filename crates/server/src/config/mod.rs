@@ -16,7 +16,7 @@ use std::{
 };
 
 use ostracon_core::{Issuer, Policy, TierRule};
-use ostracon_store::{FALSE_POSITIVE_RATES, Options, audit};
+use ostracon_store::{Durability, FALSE_POSITIVE_RATES, Options, audit};
 use serde::Deserialize;
 
 pub(crate) use self::keys::signer_at;
@@ -42,6 +42,8 @@ use crate::{
 pub struct Config {
     /// Where the denylist is.
     pub data_dir: PathBuf,
+    /// Where backups are put; without it the server makes none.
+    pub backup_dir: Option<PathBuf>,
     /// Where browsers, applications and proxies are answered.
     pub public: Address,
     /// Where operators and trusted backends are answered.
@@ -255,8 +257,15 @@ impl Config {
         let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
         let keys = keys::read(raw.keys, base, &mut files)?;
         let tls = Tls::read(raw.tls, (&public, &admin), base, &mut files)?;
+        let data_dir = base.join(raw.data_dir);
+        let backup_dir = raw.backup_dir.map(|dir| base.join(dir));
+        if let Some(within) = backup_dir.as_ref().filter(|dir| dir.starts_with(&data_dir)) {
+            let allowed = "a directory outside of data_dir, best on another disk, is";
+            return Err(ConfigError::value("backup_dir", within.display(), allowed));
+        }
         Ok(Self {
-            data_dir: base.join(raw.data_dir),
+            data_dir,
+            backup_dir,
             public,
             admin,
             trusted_proxies: raw.listen.trusted_proxies,
@@ -272,6 +281,7 @@ impl Config {
                 prefilter: denylist.prefilter,
                 false_positive_rate: denylist.false_positive_rate,
                 cache_bytes,
+                durability: durability(denylist.durability, denylist.sync_every)?,
                 ..Options::default()
             },
             sweep_every: within(
@@ -306,6 +316,13 @@ impl Config {
         let recommended = Duration::from_mins(5)..=Duration::from_mins(15);
         let ttl = self.tokens.access_ttl;
         let mut warnings = Vec::new();
+        if let Durability::Interval(every) = self.denylist.durability {
+            warnings.push(format!(
+                "denylist.durability is \"interval\": when the machine crashes or loses power, what was revoked in the last {} \
+                 may be accepted again, although it was acknowledged; \"sync\" loses nothing",
+                humantime::format_duration(every)
+            ));
+        }
         if !recommended.contains(&ttl) {
             warnings.push(format!(
                 "tokens.access_ttl is {}; 5m to 15m is recommended",
@@ -360,6 +377,10 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
             "1 to 100000 is",
         ));
     }
+    let batch_bytes = raw.batch.as_u64();
+    if !(64 << 10..=1 << 40).contains(&batch_bytes) {
+        return Err(ConfigError::value("limits.batch", raw.batch, "64 KiB to 1 TiB is"));
+    }
     let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
     Ok(Limits {
         connections: raw.connections,
@@ -371,6 +392,7 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
             raw.event_heartbeat,
             Duration::from_secs(1)..=Duration::from_mins(5),
         )?,
+        batch_bytes,
         failures_per_minute: raw.failures_per_minute,
     })
 }
@@ -399,6 +421,23 @@ fn within(at: &str, span: Span, range: RangeInclusive<Duration>) -> Result<Durat
     }
     let allowed = format_args!("{} to {} is", shown(*range.start()), shown(*range.end()));
     Err(ConfigError::value(at, shown(span.0), allowed))
+}
+
+fn durability(mode: raw::Durability, every: Option<Span>) -> Result<Durability, ConfigError> {
+    match (mode, every) {
+        (raw::Durability::Sync, None) => Ok(Durability::Sync),
+        (raw::Durability::Sync, Some(every)) => Err(ConfigError::value(
+            "denylist.sync_every",
+            humantime::format_duration(every.0),
+            "it counts only beside durability = \"interval\", and no value otherwise",
+        )),
+        (raw::Durability::Interval, every) => {
+            let every = every.unwrap_or(Span(Duration::from_millis(100)));
+            // A checkpoint of the engine, which syncs as well, is made a second after the first change.
+            let range = Duration::from_millis(1)..=Duration::from_secs(1);
+            within("denylist.sync_every", every, range).map(Durability::Interval)
+        }
+    }
 }
 
 fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {

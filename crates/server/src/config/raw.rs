@@ -18,6 +18,7 @@ use crate::{client::Role, cookies::SameSite};
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub(super) data_dir: PathBuf,
+    pub(super) backup_dir: Option<PathBuf>,
     #[serde(default)]
     pub(super) listen: Listen,
     pub(super) tokens: Tokens,
@@ -140,6 +141,15 @@ pub(super) struct Denylist {
     pub(super) false_positive_rate: f64,
     pub(super) cache: ByteSize,
     pub(super) sweep_every: Span,
+    pub(super) durability: Durability,
+    pub(super) sync_every: Option<Span>,
+}
+
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Durability {
+    Sync,
+    Interval,
 }
 
 impl Default for Denylist {
@@ -149,6 +159,8 @@ impl Default for Denylist {
             false_positive_rate: 0.001,
             cache: ByteSize::mib(64),
             sweep_every: Span::mins::<1>(),
+            durability: Durability::Sync,
+            sync_every: None,
         }
     }
 }
@@ -161,6 +173,7 @@ pub(super) struct Limits {
     pub(super) request_timeout: Span,
     pub(super) event_streams: usize,
     pub(super) event_heartbeat: Span,
+    pub(super) batch: ByteSize,
     pub(super) failures_per_minute: NonZeroU32,
 }
 
@@ -172,6 +185,7 @@ impl Default for Limits {
             request_timeout: Span::secs::<30>(),
             event_streams: 64,
             event_heartbeat: Span::secs::<15>(),
+            batch: ByteSize::mib(256),
             failures_per_minute: NonZeroU32::MIN.saturating_add(29),
         }
     }

@@ -152,6 +152,18 @@ fn so_is_what_contradicts_itself_or_is_no_configuration() {
         ),
         ("[denylist]\ncache = \"1 KiB\"", "denylist.cache"),
         ("[denylist]\nsweep_every = \"0s\"", "denylist.sweep_every"),
+        (
+            "[denylist]\ndurability = \"lazy\"",
+            "denylist.durability: unknown variant `lazy`",
+        ),
+        (
+            "[denylist]\nsync_every = \"1s\"",
+            "denylist.sync_every: 1s is not possible; it counts only beside durability = \"interval\"",
+        ),
+        (
+            "[denylist]\ndurability = \"interval\"\nsync_every = \"2s\"",
+            "denylist.sync_every: 2s is not possible; 1ms to 1s is",
+        ),
         ("[cookies]\nrefresh = \"__Host-R\"", "Path=/"),
         (
             "[cookies]\nsame_site = \"laxer\"",
@@ -248,6 +260,23 @@ fn a_key_that_others_can_read_is_refused() {
 fn lifetimes_outside_of_what_is_recommended_are_warned_of() {
     let config = load(&good().replace("[tokens]", "[tokens]\naccess_ttl = \"16m\""), &[]).unwrap();
     assert!(config.warnings()[0].contains("tokens.access_ttl is 16m; 5m to 15m"));
+}
+
+#[test]
+fn syncs_that_are_put_off_are_warned_of_with_what_may_be_lost() {
+    assert_eq!(load(&good(), &[]).unwrap().denylist.durability, Durability::Sync);
+    for (more, every, told) in [("", 100, "100ms"), ("sync_every = \"1s\"", 1000, "1s")] {
+        let config = load(&format!("{}[denylist]\ndurability = \"interval\"\n{more}", good()), &[]).unwrap();
+        assert_eq!(
+            config.denylist.durability,
+            Durability::Interval(Duration::from_millis(every))
+        );
+        let warning = config.warnings().remove(0);
+        assert!(
+            warning.contains("loses power") && warning.contains(&format!("the last {told} ")),
+            "{warning}"
+        );
+    }
 }
 
 #[test]

@@ -123,9 +123,9 @@ impl Ring {
         self.current().verify_observed(token, typ, observer)
     }
 
-    /// What `issuer` is trusted with, without the keys that are fetched; none if it is not trusted.
-    pub(crate) fn issuer(&self, issuer: &Issuer) -> Option<&IssuerKeys> {
-        self.fixed.issuer(issuer)
+    /// All issuers that are trusted, without the keys that are fetched.
+    pub(crate) fn trusted(&self) -> &Keyring {
+        &self.fixed
     }
 
     /// Whether a logout token of `issuer` ends all sessions of its subject.

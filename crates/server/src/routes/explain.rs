@@ -105,7 +105,10 @@ pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
         code: verdict.err().map(|refusal| refusal.code().as_str()),
         steps: steps.collect(),
         token: about,
-        revocation: standing.map(|entry| answer(app.kept.denylist.id(entry.target().as_ref()), entry)),
+        revocation: standing.map(|entry| {
+            let denylist = &app.kept.denylist;
+            answer(denylist.id(entry.target().as_ref()), entry, denylist.is_durable())
+        }),
     };
     Ok(Json(explanation).into_response())
 }

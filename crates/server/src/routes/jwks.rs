@@ -13,7 +13,7 @@ use crate::{answer::Json, app::App};
 /// The public halves of all keys (RFC 7517 §5), also of those that do not sign yet, and of retired ones for as long as
 /// tokens of theirs may live. A secret has none and does not show.
 pub(super) async fn jwks(State(app): State<Arc<App>>) -> Response {
-    let own = app.keyring.issuer(&app.tokens.issuer);
+    let own = app.keyring.trusted().issuer(&app.tokens.issuer);
     let set = own.map(|keys| keys.public_jwk_set(&app.policy, app.now()));
     let mut response = Json(set).into_response();
     let headers = response.headers_mut();

@@ -36,8 +36,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     let wanted = Wanted::parse(&query)?;
     let now = app.now();
     let Page { entries, next } = app.look_up(move |denylist| wanted.page(denylist, now)).await?;
+    // Asked after the entries were read: what came in since is not on the list.
+    let durable = app.kept.denylist.is_durable();
     Ok(Json(Listing {
-        revocations: entries.iter().map(|(id, entry)| answer(*id, entry)).collect(),
+        revocations: entries.iter().map(|(id, entry)| answer(*id, entry, durable)).collect(),
         cursor: next.map(|next| next.to_string()),
     })
     .into_response())
@@ -144,7 +146,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let (id, entry) = standing(&app, &id).await?;
-    Ok(Json(answer(id, &entry)).into_response())
+    Ok(Json(answer(id, &entry, app.kept.denylist.is_durable())).into_response())
 }
 
 /// `DELETE /v1/revocations/{id}`: lifts it, durably, and answers what had stood.
@@ -168,7 +170,7 @@ pub(super) async fn lift(
     }
     tracing::warn!(%id, kind = %entry.target().as_ref().kind(), client = client.id(), "a revocation is lifted");
     app.kept.trail.record(record.outcome("lifted")).await?;
-    Ok(Json(answer(id, &entry)).into_response())
+    Ok(Json(answer(id, &entry, app.kept.denylist.is_durable())).into_response())
 }
 
 async fn submit_lift(app: &App, target: Target) -> Result<(), StoreError> {

@@ -2,12 +2,14 @@
 
 mod audit;
 mod backchannel;
+mod batch;
 mod events;
 mod explain;
 mod health;
 mod jwks;
 mod listing;
 pub(crate) mod logout;
+mod maintenance;
 mod oauth;
 mod observe;
 mod refresh;
@@ -31,7 +33,7 @@ use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
 pub fn public(serving: impl Into<Serving>) -> Router {
-    finish(open_routes(), serving.into())
+    finish(open_routes(), Router::new(), serving.into())
 }
 
 /// The same, to be merged into the router of an application that has a fallback and a health check of its own: `/auth/*`,
@@ -50,7 +52,7 @@ pub fn public(serving: impl Into<Serving>) -> Router {
 /// }
 /// ```
 pub fn router<S: Clone + Send + Sync + 'static>(serving: impl Into<Serving>) -> Router<S> {
-    limit(open_routes(), serving.into())
+    limit(open_routes(), Router::new(), serving.into())
 }
 
 fn open_routes() -> Router<Serving> {
@@ -78,24 +80,31 @@ pub fn admin(serving: impl Into<Serving>) -> Router {
             .route("/v1/stats", get(stats::stats))
             .route("/v1/audit", get(audit::list))
             .route("/metrics", get(stats::metrics)),
+        maintenance::routes().route("/v1/revocations/batch", post(batch::create)),
         serving.into(),
     )
 }
 
-fn finish(router: Router<Serving>, serving: Serving) -> Router {
+/// Adds what all have. What is in `slow` takes as long as it takes, and sees to its own limits.
+fn finish(router: Router<Serving>, slow: Router<Serving>, serving: Serving) -> Router {
     let router = router
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(async || Problem::not_found());
-    limit(router, serving)
+    limit(router, slow, serving)
 }
 
 /// What holds for every route, wherever it is served.
-fn limit<S: Clone + Send + Sync + 'static>(router: Router<Serving>, serving: Serving) -> Router<S> {
+fn limit<S: Clone + Send + Sync + 'static>(
+    router: Router<Serving>,
+    slow: Router<Serving>,
+    serving: Serving,
+) -> Router<S> {
     router
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(serving.clone(), in_time))
+        .merge(slow.method_not_allowed_fallback(async || Problem::method_not_allowed()))
         .layer(middleware::map_response(protect))
         .layer(middleware::from_fn_with_state(serving.clone(), observe::observe))
         .with_state(serving)

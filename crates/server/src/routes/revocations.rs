@@ -10,7 +10,6 @@ use axum::{
 use ostracon_core::{Note, Reason, Refusal, Revocation, Target, TargetRef, UnixTime};
 use ostracon_store::{Digest, Receipt};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     answer::Json,
@@ -20,15 +19,13 @@ use crate::{
     problem::Problem,
     sender::{Actor, Sender},
     strict::Object,
+    terms::Wish,
     trail::Entry,
 };
 
-/// How far ahead a cut-off can lie. What is later was meant in milliseconds.
-const FARTHEST_AHEAD: core::time::Duration = core::time::Duration::from_hours(24 * 400);
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Body {
+pub(super) struct Body {
     target: Option<Object>,
     token: Option<String>,
     /// When the token of the target ends, in seconds.
@@ -66,12 +63,12 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         Asked::Stands(receipt) => {
             app.record_revocations(std::slice::from_ref(&receipt), client.id(), &sender)
                 .await?;
-            Ok(Json(answer(receipt.id, &receipt.revocation)).into_response())
+            Ok(Json(answer(receipt.id, &receipt.revocation, receipt.durable)).into_response())
         }
     }
 }
 
-/// Revokes at the word of `actor`, durably and with a record of it, and answers with the receipt: 201, or 200 when it was
+/// Revokes at the word of `actor`, as durably as is configured and with a record of it, and answers with the receipt: 201, or 200 when it was
 /// already so.
 pub(super) async fn carry_out(app: &App, revocation: Revocation, actor: Actor<'_>) -> Result<Response, Problem> {
     let receipt = make_stand(app, revocation, actor).await?;
@@ -80,10 +77,10 @@ pub(super) async fn carry_out(app: &App, revocation: Revocation, actor: Actor<'_
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(answer(receipt.id, &receipt.revocation))).into_response())
+    Ok((status, Json(answer(receipt.id, &receipt.revocation, receipt.durable))).into_response())
 }
 
-/// Revokes at the word of `actor`, and records it. Durable on return (I4), and from then on no check passes (I9).
+/// Revokes at the word of `actor`, and records it. As durable on return as is configured (I4), and from then on no check passes (I9).
 pub(crate) async fn make_stand(app: &App, revocation: Revocation, actor: Actor<'_>) -> Result<Receipt, Problem> {
     app.kept.trail.ready()?;
     let entry = Entry::of_revocation(&revocation).done_by(actor);
@@ -125,7 +122,8 @@ fn ends_all_by_now(revocation: &Revocation) -> bool {
     matches!(revocation.target(), Target::Subject { .. }) && revocation.cutoff() == Some(revocation.effective_at())
 }
 
-pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
+/// `durable`: whether it is known to be on the disk, and not only with the operating system.
+pub(super) fn answer(id: Digest, revocation: &Revocation, durable: bool) -> Answer<'_> {
     Answer {
         id: id.to_string(),
         target: revocation.target(),
@@ -134,27 +132,27 @@ pub(super) fn answer(id: Digest, revocation: &Revocation) -> Answer<'_> {
         note: revocation.note(),
         effective_at: revocation.effective_at().as_secs(),
         retained_until: revocation.retained_until().as_secs(),
-        durable: true,
+        durable,
     }
 }
 
-enum Asked {
+pub(super) enum Asked {
     New(Revocation),
     /// The token that was sent is denied already.
     Stands(Receipt),
 }
 
-async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
+pub(super) async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
     match (body.target, &body.token) {
         (Some(Object(target)), None) => {
-            let target = target_of(app, target)?;
-            let terms = Terms {
+            let terms = app.terms();
+            let wish = Wish {
                 before: body.before.map(UnixTime::from_secs),
                 exp: body.exp.map(UnixTime::from_secs),
                 reason: body.reason,
                 note: body.note,
             };
-            terms.of(app, target).map(Asked::New)
+            terms.revocation(terms.target(target)?, wish).map(Asked::New)
         }
         (None, Some(token)) => {
             if body.before.is_some() || body.exp.is_some() {
@@ -172,85 +170,6 @@ async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
     }
 }
 
-/// What is said about a revocation beside its target.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
-    pub(crate) before: Option<UnixTime>,
-    pub(crate) exp: Option<UnixTime>,
-    pub(crate) reason: Reason,
-    pub(crate) note: Option<Note>,
-}
-
-impl Terms {
-    /// The revocation of `target`, from now on.
-    ///
-    /// # Errors
-    ///
-    /// [`Problem`] `member_invalid` where it would not do what it says.
-    pub(crate) fn of(self, app: &App, target: Target) -> Result<Revocation, Problem> {
-        let now = app.revoking_at();
-        let kind = target.as_ref().kind();
-        if app.keyring.issuer(target.as_ref().iss()).is_none() {
-            return Err(Problem::member_invalid(
-                "target.iss",
-                "is no issuer that is trusted here, so nothing would be denied",
-            ));
-        }
-        let mut revocation = Revocation::new(target, self.reason, &app.policy, now);
-        if let Some(before) = self.before {
-            if !kind.has_cutoff() {
-                return Err(Problem::member_invalid(
-                    "before",
-                    format_args!("a {kind} has no cut-off"),
-                ));
-            }
-            if before > now.saturating_add(FARTHEST_AHEAD) {
-                return Err(Problem::member_invalid(
-                    "before",
-                    "more than 400 days ahead; it is in seconds",
-                ));
-            }
-            revocation = revocation.before(before, &app.policy);
-        }
-        if let Some(exp) = self.exp {
-            revocation = revocation.expiring(ending(app, kind.as_str() == "token", exp, now)?, &app.policy);
-        }
-        if revocation.retained_until() <= now {
-            return Err(Problem::member_invalid(
-                "before",
-                "so long ago that no token of that time is alive",
-            ));
-        }
-        Ok(revocation.noted(self.note))
-    }
-}
-
-/// `exp` of the token of a target: one that policy could accept, so that the entry covers it (I1).
-fn ending(app: &App, is_token: bool, exp: UnixTime, now: UnixTime) -> Result<UnixTime, Problem> {
-    let refused = |problem: &str| Err(Problem::member_invalid("exp", problem));
-    if !is_token {
-        return refused("only a token has one");
-    }
-    let latest = now
-        .saturating_add(app.policy.leeway())
-        .saturating_add(app.policy.longest_lifetime());
-    if exp > latest {
-        return refused("no token that is accepted lives that long; it is in seconds");
-    }
-    // A69: what has ended is refused anyway; an entry for it would only be swept.
-    if app.policy.forgettable(exp) <= now {
-        return refused("that token has ended, and is refused without a revocation");
-    }
-    Ok(exp)
-}
-
-fn target_of(app: &App, mut target: Map<String, Value>) -> Result<Target, Problem> {
-    let own = || Value::from(app.tokens.issuer.as_str());
-    target.entry("iss").or_insert_with(own);
-    serde_path_to_error::deserialize(Value::Object(target))
-        .map_err(|error| Problem::member_invalid("target", body::without_values(error.inner())))
-}
-
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {
     let token = match app.judge_to_end(app.verify_either(token).await).await {
         Ok(token) => token,
@@ -261,6 +180,7 @@ async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) ->
                 id,
                 revocation: *revocation,
                 changed: false,
+                durable: app.kept.denylist.is_durable(),
             }));
         }
         // The caller is not the one who presents it, so this is no 401.

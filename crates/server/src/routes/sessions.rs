@@ -70,7 +70,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         let (pair, receipt) = app.log_in_alone(login, reason).await?;
         app.record_revocations(std::slice::from_ref(&receipt), client.id(), &sender)
             .await?;
-        let ended = revocations::answer(receipt.id, &receipt.revocation);
+        let ended = revocations::answer(receipt.id, &receipt.revocation, receipt.durable);
         return Ok((StatusCode::CREATED, Pair::headers(), Json(Alone { pair, ended })).into_response());
     }
     let pair = app.log_in(login).await?;

@@ -3,7 +3,9 @@
 //! A frame is its body's length (4 bytes), its body's CRC-32 (4), the body. All integers are big-endian. Bodies:
 //!
 //! - group: `1`, sequence number of the first record (8), then each record as its length (2) and its bytes;
-//! - seal: `2`, sequence number of the last record (8), the latest end of retention in the segment in seconds (8).
+//! - seal: `2`, sequence number of the last record (8), the latest end of retention in the segment in seconds (8);
+//! - group ahead: `3`, sequence number of the first record (8), of the last one that was on the disk when this was
+//!   written (8), then records as in a group. In a group all before it was.
 //!
 //! A record is `1` and a row (revoke), `2` and the row of a revocation of the target (lift), or `3` and seconds (8)
 //! (forget).
@@ -17,6 +19,7 @@ use crate::row::{self, RowError};
 
 const GROUP: u8 = 1;
 const SEAL: u8 = 2;
+const GROUP_AHEAD: u8 = 3;
 
 const REVOKE: u8 = 1;
 const LIFT: u8 = 2;
@@ -38,8 +41,16 @@ pub(super) const SEAL_BYTES: usize = HEAD + 17;
 pub(super) struct NotAFrame;
 
 pub(super) enum Body<'a> {
-    Group { first: u64, records: &'a [u8] },
-    Seal { last: u64, retained_until: UnixTime },
+    Group {
+        first: u64,
+        /// The last record that was known to be on the disk when this was written.
+        synced: u64,
+        records: &'a [u8],
+    },
+    Seal {
+        last: u64,
+        retained_until: UnixTime,
+    },
 }
 
 fn framed(body: &[u8]) -> Vec<u8> {
@@ -47,10 +58,15 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes()[..], &crc32fast::hash(body).to_be_bytes(), body].concat()
 }
 
-/// The frame of a group whose first record has the sequence number `first`.
-pub(super) fn group(first: u64, records: &[Record]) -> Result<Vec<u8>, RowError> {
-    let mut body = vec![GROUP];
+/// The frame of a group whose first record has the sequence number `first`, written when all up to record `synced` was on
+/// the disk.
+pub(super) fn group(first: u64, synced: u64, records: &[Record]) -> Result<Vec<u8>, RowError> {
+    let is_ahead = synced.saturating_add(1) < first;
+    let mut body = vec![if is_ahead { GROUP_AHEAD } else { GROUP }];
     body.extend(first.to_be_bytes());
+    if is_ahead {
+        body.extend(synced.to_be_bytes());
+    }
     for record in records {
         let bytes = encode(record)?;
         body.extend(u16::try_from(bytes.len()).map_err(|_| RowError::Content)?.to_be_bytes());
@@ -106,7 +122,7 @@ pub(super) fn take(bytes: &[u8]) -> Result<(Body<'_>, usize), NotAFrame> {
     // What cannot be a frame is refused before its checksum is reckoned, so that searching a torn one stays cheap.
     let (&kind, content) = body
         .split_first()
-        .filter(|(kind, _)| matches!(**kind, GROUP | SEAL))
+        .filter(|(kind, _)| matches!(**kind, GROUP | SEAL | GROUP_AHEAD))
         .ok_or(NotAFrame)?;
     if crc32fast::hash(body).to_be_bytes() != *crc {
         return Err(NotAFrame);
@@ -116,8 +132,17 @@ pub(super) fn take(bytes: &[u8]) -> Result<(Body<'_>, usize), NotAFrame> {
     let body = match kind {
         GROUP => Body::Group {
             first: number,
+            synced: number.saturating_sub(1),
             records: rest,
         },
+        GROUP_AHEAD => {
+            let (synced, records) = rest.split_first_chunk::<8>().ok_or(NotAFrame)?;
+            Body::Group {
+                first: number,
+                synced: u64::from_be_bytes(*synced),
+                records,
+            }
+        }
         SEAL => {
             let secs = rest.try_into().map_err(|_| NotAFrame)?;
             Body::Seal {
@@ -164,8 +189,14 @@ pub(super) fn read(source: &mut impl io::Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a whole frame begins anywhere in `bytes`: what lies behind a torn frame was never written, so if something
-/// whole does, the frame before it was damaged later.
-pub(super) fn any_in(bytes: &[u8]) -> bool {
-    (0..bytes.len()).any(|at| bytes.get(at..).is_some_and(|rest| take(rest).is_ok()))
+/// Whether a whole frame begins anywhere in `bytes` that was written when record `number` was on the disk. If so, a frame
+/// before it that should have held that record was damaged later; if not, it may be one that never got there.
+pub(super) fn any_behind(bytes: &[u8], number: u64) -> bool {
+    let shows = |rest| match take(rest) {
+        Ok((Body::Group { synced, .. }, _)) => synced >= number,
+        // All before a seal is synced before it is written.
+        Ok((Body::Seal { last, .. }, _)) => last >= number,
+        Err(NotAFrame) => false,
+    };
+    (0..bytes.len()).any(|at| bytes.get(at..).is_some_and(shows))
 }

@@ -1,13 +1,18 @@
 //! The journal: the truth, of which engine and prefilter are views.
 //!
 //! Records are appended in groups, one write and one sync for all who wait. A group is one frame under one checksum, so
-//! what a crash leaves at the end is at most one torn frame, and nothing in it was acknowledged. A segment is closed
+//! what a crash leaves at the end is at most one torn frame, and nothing in it was acknowledged. (Where syncs are put off,
+//! a power cut may leave several, and holes between them: each frame says how far the disk was when it was written, so
+//! that what never got there is told from what was damaged.) A segment is closed
 //! with a seal that says what it holds, so that opening reads only what the engine has not got.
 
 mod frame;
+mod inspection;
 mod reading;
 mod recovery;
 mod segment;
+mod synced;
+mod walk;
 
 use std::path::Path;
 
@@ -15,9 +20,12 @@ use ostracon_core::{Revocation, Target, UnixTime};
 
 pub(crate) use self::{
     frame::MAX_GROUP,
+    inspection::inspect,
     reading::Reader,
     recovery::{Recovered, begin, is_unwritten, recover},
-    segment::{Journal, Sealed},
+    segment::{Journal, Reach, Sealed, When},
+    synced::Synced,
+    walk::walk,
 };
 
 /// One change of the denylist.

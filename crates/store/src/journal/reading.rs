@@ -138,7 +138,7 @@ impl Groups {
             Err(e) => return Err(StoreError::io(&place.path, e)),
         };
         match frame::take(&frame) {
-            Ok((Body::Group { first, records }, len)) if first == place.next => {
+            Ok((Body::Group { first, records, .. }, len)) if first == place.next => {
                 for record in frame::records(records) {
                     let record = record.map_err(|e| damaged(place.at, &e.to_string()))?;
                     each(place.next, record);
@@ -160,7 +160,7 @@ mod tests {
     use ostracon_core::UnixTime;
 
     use super::{
-        super::{begin, recover},
+        super::{When, begin, recover},
         *,
     };
 
@@ -173,10 +173,10 @@ mod tests {
     /// Records 1 to `n` in groups of three, a few to a segment.
     fn written(dir: &std::path::Path, n: u64) -> super::super::Journal {
         begin(dir, STORE).unwrap();
-        let mut journal = recover(dir, STORE, 150, 0, |_| Ok(())).unwrap().journal;
+        let mut journal = recover(dir, STORE, 150, 0, 0, |_, _| Ok(())).unwrap().journal;
         let records: Vec<_> = (1..=n).map(record).collect();
         for group in records.chunks(3) {
-            journal.append(group).unwrap();
+            journal.append(group, When::Now).unwrap();
         }
         journal
     }
@@ -217,7 +217,7 @@ mod tests {
         let mut journal = written(dir.path(), 3);
         let path = segment::list(dir.path()).unwrap().pop().unwrap();
         let before = fs::read(&path).unwrap();
-        journal.append(&[record(4)]).unwrap();
+        journal.append(&[record(4)], When::Now).unwrap();
         let whole = fs::read(&path).unwrap();
         let half = &whole[..before.len() + 5];
         // Half of it there, and the rest reserved but not filled.

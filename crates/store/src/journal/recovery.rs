@@ -18,8 +18,8 @@ pub(crate) struct Recovered {
     pub(crate) sealed: Vec<Sealed>,
     /// Bytes of a torn group that were cut off; nothing in them was acknowledged.
     pub(crate) cut: u64,
-    /// Records handed over.
-    pub(crate) replayed: u64,
+    /// The first record that the journal still has.
+    pub(crate) first: u64,
 }
 
 /// Begins the journal of a new store in `dir`, in place of one that was begun and never written.
@@ -43,7 +43,7 @@ pub(crate) fn is_unwritten(dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Opens the journal in `dir` and hands over each record after number `applied`.
+/// Opens the journal in `dir` and hands over each record after number `from`, which is at most `applied`, with its number.
 ///
 /// # Errors
 ///
@@ -54,18 +54,16 @@ pub(crate) fn recover(
     store: StoreId,
     segment_bytes: u64,
     applied: u64,
-    mut each: impl FnMut(Record) -> Result<(), StoreError>,
+    from: u64,
+    mut each: impl FnMut(u64, Record) -> Result<(), StoreError>,
 ) -> Result<Recovered, StoreError> {
     files::create_dir(dir)?;
     let paths = segment::list(dir)?;
-    let mut replayed = 0_u64;
-    let mut each = |number, record| {
-        if number > applied {
-            replayed = replayed.saturating_add(1);
-            each(record)?;
-        }
-        Ok(())
-    };
+    let mut each = |number, record| if number > from { each(number, record) } else { Ok(()) };
+    let first = paths
+        .first()
+        .and_then(|path| segment::first_of(path))
+        .unwrap_or(u64::MAX);
 
     let Some((last_path, closed)) = paths.split_last() else {
         return Err(StoreError::damaged(
@@ -80,7 +78,7 @@ pub(crate) fn recover(
         if segment::first_of(following) != Some(seal.last.saturating_add(1)) {
             return Err(StoreError::damaged(path, "the segment behind it is missing"));
         }
-        if seal.last > applied {
+        if seal.last > from {
             let bytes = fs::read(path).map_err(|e| StoreError::io(path, e))?;
             if !matches!(segment::scan(path, &bytes, &store, &mut each)?.1, End::Sealed(_)) {
                 return Err(StoreError::damaged(path, "its seal does not fit"));
@@ -110,7 +108,7 @@ pub(crate) fn recover(
                 journal,
                 sealed,
                 cut,
-                replayed,
+                first,
             });
         }
         End::Sealed(seal) => {
@@ -123,7 +121,7 @@ pub(crate) fn recover(
         journal,
         sealed,
         cut: 0,
-        replayed,
+        first,
     })
 }
 
@@ -138,6 +136,7 @@ mod tests {
     use ostracon_core::{Issuer, Jti, Policy, Reason, Revocation, Target, UnixTime};
 
     use super::*;
+    use crate::journal::{When, segment::HEADER_BYTES};
 
     const STORE: StoreId = [7; 16];
 
@@ -162,7 +161,7 @@ mod tests {
         if applied == 0 && is_unwritten(dir)? {
             begin(dir, STORE)?;
         }
-        let recovered = recover(dir, STORE, 200, applied, |record| {
+        let recovered = recover(dir, STORE, 200, applied, applied, |_, record| {
             seen.push(record);
             Ok(())
         })?;
@@ -174,7 +173,7 @@ mod tests {
         let records: Vec<_> = (1..=n).map(record).collect();
         let (mut recovered, _) = open(dir, 0).unwrap();
         for group in records.chunks(2) {
-            recovered.journal.append(group).unwrap();
+            recovered.journal.append(group, When::Now).unwrap();
         }
         records
     }
@@ -202,7 +201,7 @@ mod tests {
         let path = last_segment(dir.path());
         let before = fs::read(&path).unwrap();
         let (mut recovered, _) = open(dir.path(), 0).unwrap();
-        recovered.journal.append(&[record(4), record(5)]).unwrap();
+        recovered.journal.append(&[record(4), record(5)], When::Now).unwrap();
         let whole = fs::read(&path).unwrap();
 
         for torn_at in before.len() + 1..whole.len() {
@@ -213,7 +212,7 @@ mod tests {
                 let (mut recovered, seen) = open(dir.path(), 0).unwrap();
                 assert_eq!(seen, records, "torn at {torn_at}");
                 assert_eq!(usize::try_from(recovered.cut).unwrap(), torn.len() - before.len());
-                recovered.journal.append(&[record(4)]).unwrap();
+                recovered.journal.append(&[record(4)], When::Now).unwrap();
                 assert_eq!(open(dir.path(), 3).unwrap().1, [record(4)]);
             }
         }
@@ -244,6 +243,55 @@ mod tests {
         }
     }
 
+    /// Where syncs are put off, a power cut may leave later groups and not earlier ones. What never was on the disk is
+    /// cut; what was is not given up in silence (I5).
+    #[test]
+    fn i5_a_hole_is_cut_only_where_nothing_behind_it_shows_that_it_was_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        begin(dir.path(), STORE).unwrap();
+        let path = last_segment(dir.path());
+        let end = || fs::read(&path).unwrap().len();
+        let mut journal = recover(dir.path(), STORE, u64::MAX, 0, 0, |_, _| Ok(()))
+            .unwrap()
+            .journal;
+        journal.append(&[record(1)], When::Now).unwrap();
+        let synced = end();
+        let mut ends = Vec::new();
+        for n in 2..=4 {
+            journal.append(&[record(n)], When::Later).unwrap();
+            ends.push(end());
+        }
+        assert_eq!((journal.synced().last(), journal.synced().is_complete()), (1, false));
+        let ahead = fs::read(&path).unwrap();
+        let holed = |bytes: &[u8], range: core::ops::Range<usize>| {
+            let mut holed = bytes.to_vec();
+            holed[range].fill(0);
+            fs::write(&path, holed).unwrap();
+            open(dir.path(), 0)
+        };
+        let (recovered, seen) = holed(&ahead, synced..ends[0]).unwrap();
+        assert_eq!(
+            (seen.len(), usize::try_from(recovered.cut).unwrap()),
+            (1, ends[2] - synced)
+        );
+        let (_, seen) = holed(&ahead, ends[0]..ends[1]).unwrap();
+        assert_eq!(seen.len(), 2, "and what lies before the hole is kept");
+        assert!(matches!(
+            holed(&ahead, HEADER_BYTES..synced),
+            Err(StoreError::Damaged { .. })
+        ));
+
+        fs::write(&path, &ahead).unwrap();
+        journal.synced().sync().unwrap();
+        assert!(journal.synced().is_complete());
+        journal.append(&[record(5)], When::Later).unwrap();
+        let whole = fs::read(&path).unwrap();
+        assert!(matches!(
+            holed(&whole, ends[0]..ends[1]),
+            Err(StoreError::Damaged { .. })
+        ));
+    }
+
     #[test]
     fn i5_a_missing_segment_or_a_lost_end_stops_the_opening() {
         let dir = tempfile::tempdir().unwrap();
@@ -259,7 +307,7 @@ mod tests {
             let _ = fs::remove_file(path);
         }
         for applied in [0, 21] {
-            let lost = recover(dir.path(), STORE, 200, applied, |_| Ok(()));
+            let lost = recover(dir.path(), STORE, 200, applied, applied, |_, _| Ok(()));
             assert!(
                 matches!(lost, Err(StoreError::Damaged { .. })),
                 "whatever the engine says"
@@ -275,14 +323,14 @@ mod tests {
         // The last segment has just been begun; without it, the one before ends the journal with its seal.
         let (mut recovered, _) = open(dir.path(), 0).unwrap();
         let mut n = 21;
-        while recovered.journal.append(&[record(n + 1)]).unwrap().is_none() {
+        while recovered.journal.append(&[record(n + 1)], When::Now).unwrap().is_none() {
             n += 1;
         }
         fs::remove_file(last_segment(dir.path())).unwrap();
         let (mut recovered, seen) = open(dir.path(), 0).unwrap();
         assert_eq!((u64::try_from(seen.len()).unwrap(), recovered.journal.last()), (n, n));
         assert_eq!(seen[..21], records);
-        recovered.journal.append(&[record(n + 1)]).unwrap();
+        recovered.journal.append(&[record(n + 1)], When::Now).unwrap();
         assert_eq!(open(dir.path(), n).unwrap().1, [record(n + 1)]);
     }
 
@@ -290,7 +338,7 @@ mod tests {
     fn a_journal_of_another_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         written(dir.path(), 1);
-        let other = recover(dir.path(), [8; 16], 300, 0, |_| Ok(()));
+        let other = recover(dir.path(), [8; 16], 300, 0, 0, |_, _| Ok(()));
         assert!(matches!(other, Err(StoreError::Damaged { .. })));
     }
 }

@@ -8,6 +8,7 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ostracon_core::UnixTime;
@@ -15,6 +16,7 @@ use ostracon_core::UnixTime;
 use super::{
     Record,
     frame::{self, Body},
+    synced::Synced,
 };
 use crate::{error::StoreError, files, identity::StoreId};
 
@@ -28,13 +30,34 @@ pub(crate) struct Journal {
     dir: PathBuf,
     store: StoreId,
     segment_bytes: u64,
-    file: File,
+    file: Arc<File>,
+    synced: Arc<Synced>,
     path: PathBuf,
     bytes: u64,
     /// The sequence number of the next record.
     next: u64,
     /// The latest end of retention in the open segment.
     retained_until: UnixTime,
+}
+
+/// When what is appended is to be on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum When {
+    /// Before the call returns.
+    Now,
+    /// At the next [`Synced::sync`].
+    Later,
+}
+
+/// How far the journal goes: all groups that were appended, and nothing behind them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reach {
+    /// The open segment.
+    pub(crate) path: PathBuf,
+    /// How much of it is whole groups.
+    pub(crate) bytes: u64,
+    /// The sequence number of the last record.
+    pub(crate) last: u64,
 }
 
 /// A closed segment.
@@ -48,22 +71,9 @@ pub(crate) struct Sealed {
 
 impl Journal {
     /// Begins a segment in `dir` whose first record will be number `first`.
-    pub(super) fn begin(dir: &Path, store: StoreId, segment_bytes: u64, first: u64) -> Result<Self, StoreError> {
-        let path = dir.join(format!("{first:020}.log"));
-        // Whole or not at all: a segment never has half a header.
-        files::write_new(&path, &header(&store))?;
-        let bytes = u64::try_from(HEADER_BYTES).unwrap_or(0);
-        Self::resume(
-            dir,
-            store,
-            segment_bytes,
-            path,
-            Tail {
-                next: first,
-                bytes,
-                retained_until: UnixTime::EPOCH,
-            },
-        )
+    pub(crate) fn begin(dir: &Path, store: StoreId, segment_bytes: u64, first: u64) -> Result<Self, StoreError> {
+        let path = begin_segment(dir, &store, first)?;
+        Self::resume(dir, store, segment_bytes, path, Tail::empty(first))
     }
 
     /// Goes on behind the last whole frame of the segment at `path`.
@@ -74,26 +84,30 @@ impl Journal {
         path: PathBuf,
         tail: Tail,
     ) -> Result<Self, StoreError> {
-        let file = OpenOptions::new()
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| StoreError::io(&path, e))?;
+        let file = Arc::new(append_to(&path)?);
         let Tail {
             next,
             bytes,
             retained_until,
         } = tail;
+        // What a killed process had written is in the page cache, and perhaps nowhere else.
+        file.sync_data().map_err(|e| StoreError::io(&path, e))?;
         Ok(Self {
             dir: dir.into(),
             store,
             segment_bytes,
+            synced: Arc::new(Synced::new(Arc::clone(&file), path.clone(), next.saturating_sub(1))),
             file,
             path,
             bytes,
             next,
             retained_until,
         })
+    }
+
+    /// How far it is on the disk.
+    pub(crate) fn synced(&self) -> &Arc<Synced> {
+        &self.synced
     }
 
     /// The sequence number of the last record; zero when there never was one.
@@ -106,19 +120,29 @@ impl Journal {
         self.bytes
     }
 
-    /// Appends `records` as one group and returns when they are on the disk (I4), with the segment that this closed.
+    /// How far it goes.
+    pub(crate) fn reach(&self) -> Reach {
+        Reach {
+            path: self.path.clone(),
+            bytes: self.bytes,
+            last: self.last(),
+        }
+    }
+
+    /// Appends `records` as one group and returns when they are written: to the disk (I4) or to the page cache, as `when`
+    /// says. Answers with the segment that this closed.
     ///
     /// # Errors
     ///
     /// Whether the group survives a restart is unknown then, and nothing may be appended behind it.
-    pub(crate) fn append(&mut self, records: &[Record]) -> Result<Option<Sealed>, StoreError> {
-        let frame = frame::group(self.next, records)
-            .map_err(|e| StoreError::Engine(format!("a record cannot be written: {e}").into()))?;
+    pub(crate) fn append(&mut self, records: &[Record], when: When) -> Result<Option<Sealed>, StoreError> {
         let closed = if self.bytes >= self.segment_bytes {
             Some(self.rotate()?)
         } else {
             None
         };
+        let frame = frame::group(self.next, self.synced.last(), records)
+            .map_err(|e| StoreError::Engine(format!("a record cannot be written: {e}").into()))?;
         self.write(&frame)?;
         self.next = self
             .next
@@ -127,14 +151,16 @@ impl Journal {
             .iter()
             .map(Record::retained_until)
             .fold(self.retained_until, UnixTime::max);
+        self.synced.wrote(self.last());
+        if when == When::Now {
+            self.synced.sync()?;
+        }
         Ok(closed)
     }
 
     fn write(&mut self, frame: &[u8]) -> Result<(), StoreError> {
-        self.file
-            .write_all(frame)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|e| StoreError::io(&self.path, e))?;
+        let mut file = &*self.file;
+        file.write_all(frame).map_err(|e| StoreError::io(&self.path, e))?;
         self.bytes = self
             .bytes
             .saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
@@ -143,17 +169,41 @@ impl Journal {
 
     fn rotate(&mut self) -> Result<Sealed, StoreError> {
         let (last, retained_until) = (self.last(), self.retained_until);
-        // The seal is on the disk before the next segment is there: only the last one can lack it.
+        // The seal says that all before it is on the disk, and is there itself before the next segment is: only the last
+        // one can lack it.
+        self.synced.sync()?;
         self.write(&frame::seal(last, retained_until))?;
+        self.file.sync_data().map_err(|e| StoreError::io(&self.path, e))?;
         let sealed = Sealed {
             path: self.path.clone(),
             last,
             retained_until,
             bytes: self.bytes,
         };
-        *self = Self::begin(&self.dir, self.store, self.segment_bytes, self.next)?;
+        self.path = begin_segment(&self.dir, &self.store, self.next)?;
+        self.file = Arc::new(append_to(&self.path)?);
+        self.synced.turn(Arc::clone(&self.file), self.path.clone());
+        let Tail {
+            bytes, retained_until, ..
+        } = Tail::empty(self.next);
+        (self.bytes, self.retained_until) = (bytes, retained_until);
         Ok(sealed)
     }
+}
+
+fn begin_segment(dir: &Path, store: &StoreId, first: u64) -> Result<PathBuf, StoreError> {
+    let path = dir.join(format!("{first:020}.log"));
+    // Whole or not at all: a segment never has half a header.
+    files::write_new(&path, &header(store))?;
+    Ok(path)
+}
+
+fn append_to(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| StoreError::io(path, e))
 }
 
 /// Where the last segment ends.
@@ -162,6 +212,17 @@ pub(super) struct Tail {
     pub(super) next: u64,
     pub(super) bytes: u64,
     pub(super) retained_until: UnixTime,
+}
+
+impl Tail {
+    /// The end of a segment whose first record is still to come.
+    fn empty(next: u64) -> Self {
+        Self {
+            next,
+            bytes: u64::try_from(HEADER_BYTES).unwrap_or(0),
+            retained_until: UnixTime::EPOCH,
+        }
+    }
 }
 
 fn header(store: &StoreId) -> Vec<u8> {
@@ -202,7 +263,8 @@ pub(super) enum End {
     Clean,
     /// A seal, and nothing behind it.
     Sealed(Sealed),
-    /// Bytes that are no frame, and no frame behind them: the group that was being written when the process died.
+    /// Bytes that are no frame, and no frame behind them that was written when they were on the disk: what was being
+    /// written when the process died, or had not got to the disk when the power went.
     Torn,
 }
 
@@ -210,7 +272,7 @@ pub(super) enum End {
 ///
 /// # Errors
 ///
-/// [`StoreError::Damaged`] for a damaged header, a damaged frame with a whole one behind it, a record that does not
+/// [`StoreError::Damaged`] for a damaged header, a damaged frame with one behind it that shows it was whole, a record that does not
 /// decode inside a frame whose checksum fits, and a group that does not follow on the one before (I5).
 pub(super) fn scan(
     path: &Path,
@@ -227,7 +289,7 @@ pub(super) fn scan(
             break End::Clean;
         }
         match frame::take(rest) {
-            Ok((Body::Group { first, records }, len)) => {
+            Ok((Body::Group { first, records, .. }, len)) => {
                 if first != next {
                     return Err(damaged(at, "a group is out of sequence"));
                 }
@@ -251,7 +313,7 @@ pub(super) fn scan(
                     bytes,
                 });
             }
-            Err(frame::NotAFrame) if frame::any_in(rest.get(1..).unwrap_or_default()) => {
+            Err(frame::NotAFrame) if frame::any_behind(rest.get(1..).unwrap_or_default(), next) => {
                 return Err(damaged(at, "a frame is damaged"));
             }
             Err(frame::NotAFrame) => break End::Torn,

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use ostracon_core::Targets;
 use ostracon_store::{Denylist, StoreError};
 
-use crate::support::{denied, open, options, revocation, segments, snapshot, token};
+use crate::support::{NOW, at, denied, harm, open, options, revocation, segments, snapshot, token};
 
 fn with_hundred() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -129,4 +130,87 @@ fn a_torn_end_is_cut_and_what_was_acknowledged_stays() {
     drop(after);
     let again = open(copy.path());
     assert!(denied(&again, &token(1)) && denied(&again, &token(2)));
+}
+
+/// A reader comes upon a damaged row: from then on nothing is written, what is surely not listed passes, and the next
+/// start mends it.
+#[test]
+fn i5_after_an_engine_error_writes_are_refused_and_reads_go_on() {
+    let dir = with_hundred();
+    harm(dir.path(), |rows, _, _| {
+        for (key, row) in rows.iter().map(Result::unwrap) {
+            let mut row = row.to_vec();
+            *row.last_mut().unwrap() ^= 1;
+            rows.insert(key, row).unwrap();
+        }
+    });
+    let denylist = open(dir.path());
+    denylist.settle().unwrap();
+    assert_eq!(denylist.stats().refused, None);
+    let check = |n| denylist.check(&Targets::one(token(n).as_ref()), at(NOW));
+    assert!(
+        matches!(check(7), Err(StoreError::Engine(_))),
+        "unknown, and never not revoked"
+    );
+    let refused = denylist.stats().refused.unwrap();
+    assert!(refused.contains("checksum"), "{refused}");
+    assert!(matches!(
+        denylist.revoke(revocation(token(200))),
+        Err(StoreError::ReadOnly(_))
+    ));
+    assert!(denylist.lift(token(7)).is_err() && denylist.sweep(at(NOW)).is_err());
+    assert!(
+        (500..600)
+            .filter(|n| denylist.is_clear(&Targets::one(token(*n).as_ref())))
+            .count()
+            > 90
+    );
+    drop(denylist);
+    let denylist = open(dir.path());
+    assert!(denylist.was_rebuilt() && (0..100).all(|n| denied(&denylist, &token(n))));
+    assert!(!denied(&denylist, &token(200)));
+}
+
+/// Wherever a file of the engine is flipped or cut, whoever was revoked stays so: the engine says that it is damaged, or
+/// the journal has what it lost. What cannot be told is an error.
+#[test]
+fn i5_an_engine_that_is_flipped_or_cut_anywhere_forgives_nobody() {
+    let (dir, copy) = (with_hundred(), tempfile::tempdir().unwrap());
+    let files: Vec<_> = fs::read_dir(dir.path().join("sled"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| entry.file_name())
+        .collect();
+    let (mut harmed, mut noticed) = (0, 0);
+    for name in files {
+        let good = fs::read(dir.path().join("sled").join(&name)).unwrap();
+        // Where there is something: most of a file is zeros.
+        let written: Vec<_> = (0..good.len()).filter(|at| good[*at] != 0).collect();
+        for place in written.iter().step_by(written.len() / 12 + 1) {
+            for cut in [false, true] {
+                snapshot(dir.path(), copy.path());
+                let mut bad = good.clone();
+                if cut {
+                    bad.truncate(*place);
+                } else {
+                    bad[*place] ^= 0x10;
+                }
+                fs::write(copy.path().join("sled").join(&name), bad).unwrap();
+                harmed += 1;
+                let what = format!("{} at {place}, cut: {cut}", name.display());
+                for start in 0..2 {
+                    let denylist = open(copy.path());
+                    noticed += usize::from(denylist.was_rebuilt() || denylist.replayed() > 0);
+                    let unknown = |n| {
+                        let facts = denylist.check(&Targets::one(token(n).as_ref()), at(NOW));
+                        // An error is an answer for one process; the next start mends it.
+                        facts.map_or(start == 0, |facts| facts.revocation.is_some())
+                    };
+                    assert!((0..100).all(unknown), "{what}, start {start}");
+                }
+            }
+        }
+    }
+    assert!(harmed > 20 && noticed > harmed / 2, "{noticed} of {harmed}");
 }

@@ -111,3 +111,19 @@ pub(crate) fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
     paths.sort();
     paths
 }
+
+/// The engine's trees, for harm to be done to them.
+pub(crate) fn harm(dir: &Path, harm: impl FnOnce(&sled::Tree, &sled::Tree, &sled::Tree)) {
+    let mut tries = 0..250;
+    let db = loop {
+        match sled::open(dir.join("sled")) {
+            Ok(db) => break db,
+            // sled's threads give up its lock a little after it was dropped.
+            Err(error) => assert!(tries.next().is_some(), "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let tree = |name| db.open_tree(name).unwrap();
+    harm(&tree("rows"), &tree("due"), &tree("meta"));
+    db.flush().unwrap();
+}

@@ -107,7 +107,7 @@ impl Wanted {
         let id = denylist.id(target.as_ref());
         let told = sse::Event::default().id(number.to_string()).event(name);
         Some(match event {
-            Event::Revoked(revocation) => told.json_data(answer(id, revocation)),
+            Event::Revoked(revocation) => told.json_data(answer(id, revocation, denylist.is_durable())),
             Event::Lifted(target) => told.json_data(Lifted {
                 id: id.to_string(),
                 target,

@@ -1,0 +1,306 @@
+//! A store of many entries: how fast it fills, what it takes, how soon it answers after a close and after a kill, and how
+//! long anybody waits while it is written to.
+//!
+//! `OSTRACON_BENCH_SCALE` says how many entries, a million by default; the figures for ten million are in
+//! `benches/README.md`. `OSTRACON_BENCH_DIR` says where, in place of a temporary directory; what is there is removed.
+//! Each step is a process of its own: only a process can be killed, and only a fresh one has no cache of its own.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot be set up stops, and its figures are for the terminal"
+)]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ostracon_benches::{
+    names::{EXPIRED, NOW, UNLISTED, listed, revocation, token},
+    plan,
+    rounds::nanos,
+};
+use ostracon_core::{Policy, Reason, Revocation, Target, Targets};
+use ostracon_store::{Denylist, Options, PrefilterState};
+
+/// Revocations handed over at once while the store is filled.
+const CHUNK: u64 = 65_536;
+/// Durable revocations one by one, which the bulk is compared with.
+const SINGLE: u64 = 2_000;
+/// Checks of each sort in a step.
+const CHECKS: u64 = 4_096;
+/// How long the store is written to and asked at once.
+const UNDER_LOAD: Duration = Duration::from_secs(20);
+
+const ROLE: &str = "OSTRACON_BENCH_ROLE";
+const READY: &str = "ready";
+
+fn main() {
+    let size = match env::var("OSTRACON_BENCH_SCALE") {
+        _ if !plan::measures() && env::var_os(ROLE).is_none() => 10_000,
+        Ok(size) => size.parse().expect("OSTRACON_BENCH_SCALE holds a number"),
+        Err(_) => 1_000_000,
+    };
+    let dir = env::var_os("OSTRACON_BENCH_DIR").map(PathBuf::from);
+    match (env::var(ROLE).as_deref(), dir) {
+        (Ok("fill"), Some(dir)) => fill(&dir, size),
+        (Ok("open"), Some(dir)) => open(&dir, size),
+        (Ok("load"), Some(dir)) => load(&dir, size),
+        (_, dir) => {
+            let temporary = tempfile::tempdir().expect("a temporary directory");
+            let dir = dir.unwrap_or_else(|| temporary.path().join("store"));
+            run(&dir, size);
+            fs::remove_dir_all(&dir).expect("removed");
+        }
+    }
+}
+
+/// All steps, each in a process of its own.
+fn run(dir: &Path, size: u64) {
+    println!("\n{size} entries");
+    step("fill", dir, size, true);
+    println!("\nafter a kill, the engine never opened before");
+    step("open", dir, size, false);
+    println!("\nafter a close");
+    step("open", dir, size, false);
+    println!("\none writer and one reader for {} s", UNDER_LOAD.as_secs());
+    step("load", dir, size, true);
+    println!("\nafter a kill in the middle of writing");
+    step("open", dir, size, false);
+}
+
+/// Runs one step and prints what it says; `kill`s it where it is done, or lets it close.
+fn step(role: &str, dir: &Path, size: u64, kill: bool) {
+    let mut child = Command::new(env::current_exe().expect("this program"))
+        .env(ROLE, role)
+        .env("OSTRACON_BENCH_DIR", dir)
+        .env("OSTRACON_BENCH_SCALE", size.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    for line in lines.map(|line| line.expect("its output")) {
+        if line != READY {
+            println!("  {line}");
+        } else if kill {
+            child.kill().expect("killed");
+        } else {
+            // Without its input it closes.
+            drop(child.stdin.take());
+        }
+    }
+    let ended = child.wait().expect("it ended");
+    assert_eq!(ended.success(), !kill, "{role}: {ended}");
+}
+
+/// Tells that the step is done, and waits for the kill, or for the word to close.
+fn ready() {
+    println!("{READY}");
+    std::io::stdout().flush().expect("told");
+    let _ = std::io::stdin().lines().next();
+}
+
+fn opened(dir: &Path) -> Denylist {
+    Denylist::open(dir, &Options::default()).expect("a store")
+}
+
+fn is_denied(denylist: &Denylist, target: &Target) -> bool {
+    let facts = denylist.check(&Targets::one(target.as_ref()), NOW);
+    facts.expect("an answer").revocation.is_some()
+}
+
+/// Entries spread over all that are in force.
+fn present(size: u64) -> impl Iterator<Item = Target> {
+    let every = (size / CHECKS).max(1);
+    (EXPIRED..size)
+        .step_by(usize::try_from(every).expect("a count"))
+        .map(listed)
+}
+
+fn a_second(count: u64, took: Duration) -> f64 {
+    f64::from(u32::try_from(count).expect("a count")) / took.as_secs_f64()
+}
+
+fn fill(dir: &Path, size: u64) {
+    let denylist = opened(dir);
+    let began = Instant::now();
+    for n in 0..SINGLE {
+        assert!(denylist.revoke(revocation(n)).expect("durable").changed);
+    }
+    let single = a_second(SINGLE, began.elapsed());
+    println!("single durable revocations: {single:.0} a second");
+    let began = Instant::now();
+    let mut from = SINGLE;
+    while from < size {
+        let to = size.min(from.saturating_add(CHUNK));
+        denylist.revoke_many((from..to).map(revocation)).expect("durable");
+        from = to;
+    }
+    let bulk = a_second(size.saturating_sub(SINGLE), began.elapsed());
+    denylist.settle().expect("settled");
+    println!(
+        "in bulk: {bulk:.0} a second, {:.1} times as many; settled after {:.0} s",
+        bulk / single,
+        began.elapsed().as_secs_f64()
+    );
+    sizes(&denylist, dir, size);
+    ready();
+    denylist.close().expect("closed");
+}
+
+fn sizes(denylist: &Denylist, dir: &Path, size: u64) {
+    let stats = denylist.stats();
+    let filters = stats.filters.expect("they are on");
+    let engine = denylist.engine_bytes().expect("an answer");
+    println!("memory of the process: {} MB", resident_kib() / 1024);
+    println!(
+        "disk: engine {} MB, journal {} MB, {} bytes an entry",
+        engine >> 20,
+        stats.journal_bytes >> 20,
+        engine
+            .saturating_add(stats.journal_bytes)
+            .checked_div(size)
+            .unwrap_or(0)
+    );
+    let least = a_second(size, Duration::from_secs(1)) * (1.0 / Options::default().false_positive_rate).log2() / 8.0;
+    println!(
+        "prefilter: {} bytes, {:.2} times the least; expected rate {:.5}",
+        stats.prefilter_bytes,
+        f64::from(u32::try_from(stats.prefilter_bytes).expect("a count")) / least,
+        filters.expected_rate
+    );
+    let snapshot = fs::read_dir(dir.join("sled")).expect("readable").any(|entry| {
+        entry
+            .expect("readable")
+            .file_name()
+            .to_string_lossy()
+            .starts_with("snap.")
+    });
+    println!(
+        "a snapshot of the engine is {}",
+        if snapshot { "there" } else { "not there" }
+    );
+}
+
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .expect("its size");
+    let number = line.split_whitespace().next().expect("a number");
+    number.parse().expect("a number")
+}
+
+fn open(dir: &Path, size: u64) {
+    let began = Instant::now();
+    let denylist = opened(dir);
+    let to_open = began.elapsed();
+    assert!(is_denied(&denylist, &listed(size.saturating_sub(1))));
+    assert!(!is_denied(&denylist, &token(UNLISTED)));
+    println!(
+        "opened in {:.2} s, answered after {:.2} s; {} records replayed",
+        to_open.as_secs_f64(),
+        began.elapsed().as_secs_f64(),
+        denylist.replayed()
+    );
+    if denylist.stats().prefilter == PrefilterState::Covering {
+        println!("the prefilter was loaded");
+    } else {
+        denylist.settle().expect("settled");
+        println!("the prefilter was built after {:.1} s", began.elapsed().as_secs_f64());
+    }
+    let (listed, unlisted): (Vec<_>, Vec<_>) = (
+        present(size).collect(),
+        (UNLISTED..UNLISTED.saturating_add(CHECKS)).map(token).collect(),
+    );
+    for (what, targets, denies) in [("listed", listed, true), ("unlisted", unlisted, false)] {
+        for time in ["first", "second"] {
+            let mut latencies = Latencies::default();
+            for target in &targets {
+                assert_eq!(latencies.time(|| is_denied(&denylist, target)), denies);
+            }
+            latencies.print(&format!("{what}, {time} time"));
+        }
+    }
+    sizes(&denylist, dir, size);
+    ready();
+    let began = Instant::now();
+    denylist.close().expect("closed");
+    println!("closed in {:.2} s", began.elapsed().as_secs_f64());
+}
+
+fn load(dir: &Path, size: u64) {
+    let denylist = opened(dir);
+    denylist.settle().expect("settled");
+    let over = AtomicBool::new(false);
+    let policy = Policy::default();
+    let (writes, listed, unlisted) = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut on, mut off) = (Latencies::default(), Latencies::default());
+            let entries: Vec<_> = present(size).collect();
+            let mut turn = entries.iter().cycle().zip(UNLISTED.saturating_add(CHECKS)..);
+            while !over.load(Ordering::Relaxed) {
+                let (entry, n) = turn.next().expect("without end");
+                let other = token(n);
+                assert!(on.time(|| is_denied(&denylist, entry)));
+                off.time(|| is_denied(&denylist, &other));
+            }
+            (on, off)
+        });
+        let mut writes = Latencies::default();
+        let began = Instant::now();
+        for n in UNLISTED << 1.. {
+            let asked = Revocation::new(token(n), Reason::Logout, &policy, NOW);
+            assert!(writes.time(|| denylist.revoke(asked)).expect("durable").changed);
+            if began.elapsed() >= UNDER_LOAD {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        let (on, off) = reader.join().expect("it read");
+        (writes, on, off)
+    });
+    writes.print("durable revocation");
+    listed.print("check, listed");
+    unlisted.print("check, unlisted");
+    ready();
+}
+
+/// How long each call of some sort took, in nanoseconds.
+#[derive(Default)]
+struct Latencies(Vec<u64>);
+
+impl Latencies {
+    fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let answer = call();
+        let took = u64::try_from(began.elapsed().as_nanos()).expect("a while");
+        self.0.push(took);
+        answer
+    }
+
+    fn print(mut self, what: &str) {
+        self.0.sort_unstable();
+        let last = self.0.len().saturating_sub(1);
+        let at = |thousandths: usize| {
+            let place = last.saturating_mul(thousandths) / 1000;
+            let took = self.0.get(place).copied().unwrap_or_default();
+            nanos(Duration::from_nanos(took).as_secs_f64() * 1e9)
+        };
+        println!(
+            "{what}: half within {}, 99 % within {}, longest {} ({} of them)",
+            at(500),
+            at(990),
+            at(1000),
+            self.0.len()
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Identities of tokens and when they end, as comma-separated values (RFC 4180), one on a line.
+
+use std::time::UNIX_EPOCH;
+
+use csv_core::{ReadRecordResult, Reader};
+use ostracon_core::{Jti, Revocation, Target, UnixTime};
+
+use super::{Assumed, Unusable, redis};
+
+/// Columns of a line that are looked at.
+const MOST: usize = 64;
+
+/// Where `jti` and `exp` stand: first and second, or as the first line says.
+#[derive(Debug)]
+pub(super) struct Columns {
+    jti: usize,
+    exp: usize,
+    /// Whether a line was looked at.
+    begun: bool,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self {
+            jti: 0,
+            exp: 1,
+            begun: false,
+        }
+    }
+}
+
+impl Columns {
+    /// Reads a line; none if it names the columns, as the first may.
+    pub(super) fn read(&mut self, line: &[u8], assumed: &Assumed<'_>) -> Result<Option<Revocation>, Unusable> {
+        // Spreadsheets mark a text as UTF-8 at its beginning.
+        let first = !std::mem::replace(&mut self.begun, true);
+        let line = if first {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+        } else {
+            line
+        };
+        let fields = fields(line)?;
+        let column = |name: &str| fields.iter().position(|field| field.trim().eq_ignore_ascii_case(name));
+        if let Some(jti) = column("jti").filter(|_| first) {
+            let exp = column("exp").ok_or_else(|| Unusable::new("the first line names jti and not exp"))?;
+            (self.jti, self.exp) = (jti, exp);
+            return Ok(None);
+        }
+        let field = |at: usize| {
+            fields
+                .get(at)
+                .map(|field| field.trim())
+                .filter(|field| !field.is_empty())
+        };
+        let jti = field(self.jti).ok_or_else(|| Unusable::new("there is no jti"))?;
+        let jti = Jti::new(jti).map_err(|error| Unusable::new(format!("jti: {error}")))?;
+        let target = Target::Token {
+            iss: assumed.iss.clone(),
+            jti,
+        };
+        let exp = field(self.exp).map(time).transpose()?;
+        redis::entry(target, exp, None, assumed).map(Some)
+    }
+}
+
+fn fields(line: &[u8]) -> Result<Vec<String>, Unusable> {
+    let mut text = vec![0; line.len().saturating_add(1)];
+    let mut ends = [0; MOST];
+    let mut reader = Reader::new();
+    let (mut read, mut written, mut found) = (0_usize, 0_usize, 0_usize);
+    loop {
+        let (result, took, wrote, ended) = reader.read_record(
+            line.get(read..).unwrap_or_default(),
+            text.get_mut(written..).unwrap_or_default(),
+            ends.get_mut(found..).unwrap_or_default(),
+        );
+        read = read.saturating_add(took);
+        written = written.saturating_add(wrote);
+        found = found.saturating_add(ended);
+        match result {
+            // It asks for more until it is shown that there is none.
+            ReadRecordResult::InputEmpty => {}
+            ReadRecordResult::Record | ReadRecordResult::End => break,
+            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                return Err(Unusable::new("there are too many columns"));
+            }
+        }
+    }
+    let mut begin = 0_usize;
+    let ends = ends.get(..found).unwrap_or_default();
+    ends.iter()
+        .map(|end| {
+            let field = text.get(std::mem::replace(&mut begin, *end)..*end).unwrap_or_default();
+            core::str::from_utf8(field)
+                .map(str::to_owned)
+                .map_err(|_| Unusable::new("it is no text"))
+        })
+        .collect()
+}
+
+/// Seconds since 1970, or a date as RFC 3339 writes it.
+fn time(text: &str) -> Result<UnixTime, Unusable> {
+    let date = || {
+        let date = humantime::parse_rfc3339_weak(text).ok()?;
+        Some(UnixTime::EPOCH.saturating_add(date.duration_since(UNIX_EPOCH).ok()?))
+    };
+    let secs = text.parse().ok().map(UnixTime::from_secs);
+    secs.or_else(date)
+        .ok_or_else(|| Unusable::new("exp is neither seconds since 1970 nor a time such as 2027-01-31T12:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::tests::{NOW, assumed};
+
+    fn read_all(lines: &[&str]) -> Vec<Result<Option<(String, u64)>, String>> {
+        let mut columns = Columns::default();
+        let told = |entry: Revocation| {
+            (
+                entry.target().as_ref().name().to_owned(),
+                entry.retained_until().as_secs(),
+            )
+        };
+        let read = |line: &&str| assumed(|assumed| columns.read(line.as_bytes(), assumed));
+        lines
+            .iter()
+            .map(read)
+            .map(|read| read.map(|e| e.map(told)).map_err(|e| e.detail))
+            .collect()
+    }
+
+    #[test]
+    fn columns_stand_in_order_or_as_they_are_named() {
+        let until = NOW + 600 + 300;
+        let entry = |jti: &str| Ok(Some((jti.to_owned(), until)));
+        let plain = read_all(&[
+            "a,1790000600",
+            " b , 1790000600 ,more",
+            "\"c,\"\"d\"\"\",2026-09-21T14:23:20Z",
+        ]);
+        assert_eq!(plain, [entry("a"), entry("b"), entry("c,\"d\"")]);
+        let named = read_all(&["\u{feff}user,EXP,jti", "u,1790000600,a", "jti,1790000600,b"]);
+        assert_eq!(named, [Ok(None), entry("a"), entry("b")]);
+        // Without an end, the longest life is assumed.
+        let open = read_all(&["a", "a,", "a,\"\""]);
+        assert!(
+            open.iter()
+                .all(|read| matches!(read, Ok(Some((_, end))) if *end > NOW + 86_400)),
+            "{open:?}"
+        );
+    }
+
+    #[test]
+    fn i8_what_cannot_be_used_is_told_without_what_it_is() {
+        let many = ",".repeat(100);
+        for bad in [
+            ",1790000600",
+            "SECRET,SECRET",
+            "SECRET\u{1},1790000600",
+            "SECRET,1790000600000",
+            "SECRET,-1",
+            "\"SECRET,1790000600",
+            many.as_str(),
+        ] {
+            let read = read_all(&[bad]);
+            // A quotation that does not end takes the rest of the line with it, and is a jti like any other.
+            let unclosed = bad.starts_with('"');
+            assert!(
+                unclosed || matches!(&read[..], [Err(why)] if !why.contains("SECRET")),
+                "{bad}: {read:?}"
+            );
+        }
+        let named = read_all(&["jti,ends", "a,1790000600"]);
+        assert!(named[0].is_err());
+    }
+}

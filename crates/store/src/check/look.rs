@@ -1,0 +1,296 @@
+//! The walk through a store.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use ostracon_core::UnixTime;
+
+use super::report::{Part, Remedy, Report};
+use crate::{
+    committer::merged,
+    digest::Digest,
+    engine::{Checkpoint, Claim, Engine, Survey},
+    error::StoreError,
+    identity::Identity,
+    journal::{self, Record},
+    options::Options,
+    registry,
+};
+
+/// A look at a store, and what a repair goes on with.
+pub(super) struct Look {
+    pub(super) report: Report,
+    pub(super) identity: Option<Identity>,
+    /// The engine, where it can be read to the end.
+    pub(super) engine: Option<Engine>,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) journal: Journaled,
+    /// Why the journal is not to be built on.
+    pub(super) journal_problem: Option<StoreError>,
+    /// Entries that are in the engine alone.
+    pub(super) unjournaled: u64,
+    pub(super) unreadable_rows: u64,
+    pub(super) sessions_want_repair: bool,
+}
+
+/// What the journal says, as far as rows can be compared with it.
+pub(super) struct Journaled {
+    /// The last record that could be read.
+    pub(super) last: u64,
+    /// Of what there is a revocation.
+    pub(super) revoked: HashSet<Digest>,
+    /// The last lift of each target that was lifted.
+    lifted: HashMap<Digest, u64>,
+    pub(super) forgotten: UnixTime,
+}
+
+/// Looks at all that is in `dir`.
+pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
+    let mut look = Look {
+        report: Report::default(),
+        identity: None,
+        engine: None,
+        checkpoint: Checkpoint::NONE,
+        journal: Journaled {
+            last: 0,
+            revoked: HashSet::new(),
+            lifted: HashMap::new(),
+            forgotten: UnixTime::EPOCH,
+        },
+        journal_problem: None,
+        unjournaled: 0,
+        unreadable_rows: 0,
+        sessions_want_repair: false,
+    };
+    let path = dir.join("identity");
+    match Identity::read(dir) {
+        Ok(Some(identity)) => {
+            identity.is_current(dir)?;
+            look.identity = Some(identity);
+        }
+        Ok(None) => look.report.find(
+            Part::Identity,
+            &path,
+            "it is missing, though a store is there",
+            Remedy::Restore,
+        ),
+        Err(error) => look.report.find_error(Part::Identity, &path, &error, Remedy::Restore),
+    }
+    if let Some(identity) = look.identity.clone() {
+        look.journal(dir, &identity)?;
+        look.engine(dir, &identity);
+    }
+    look.sessions(dir);
+    Ok(look)
+}
+
+impl Journaled {
+    /// Whether the target of `digest` was lifted after record `number`.
+    pub(super) fn is_lifted_after(&self, digest: &Digest, number: u64) -> bool {
+        self.lifted.get(digest).is_some_and(|lift| *lift > number)
+    }
+}
+
+impl Look {
+    fn journal(&mut self, dir: &Path, identity: &Identity) -> Result<(), StoreError> {
+        let path = dir.join("journal");
+        let journaled = &mut self.journal;
+        let walk = journal::walk(&path, identity.id, |number, record| {
+            match record {
+                Record::Revoke(revocation) => {
+                    let digest = identity.key.digest(revocation.target().as_ref());
+                    journaled.revoked.insert(digest);
+                }
+                Record::Lift(target) => {
+                    journaled.lifted.insert(identity.key.digest(target.as_ref()), number);
+                }
+                Record::Forget(until) => journaled.forgotten = journaled.forgotten.max(until),
+            }
+            Ok(())
+        })?;
+        journaled.last = walk.last;
+        let report = &mut self.report;
+        report.counts.segments = walk.segments;
+        report.counts.journal_bytes = walk.bytes;
+        report.counts.records = walk.records;
+        for problem in &walk.problems {
+            report.find_error(Part::Journal, &path, problem, Remedy::Restore);
+        }
+        self.journal_problem = walk.problems.into_iter().next();
+        if walk.torn > 0 {
+            let torn = format!(
+                "{} bytes of a group that was being written, and that nobody was told of",
+                walk.torn
+            );
+            report.note(Part::Journal, &path, torn);
+        }
+        if walk.unfinished > 0 {
+            report.note(
+                Part::Journal,
+                &path,
+                format!("{} files that are no segments", walk.unfinished),
+            );
+        }
+        Ok(())
+    }
+
+    fn engine(&mut self, dir: &Path, identity: &Identity) {
+        let path = dir.join("sled");
+        self.report.counts.to_replay = self.report.counts.records;
+        // Opening would make one.
+        if !path.join("db").exists() {
+            self.report
+                .note(Part::Engine, &path, "it is missing; it is made anew from the journal");
+            return;
+        }
+        let cache = Options::default().cache_bytes;
+        let read = Engine::open(&path, identity.id, cache).and_then(|engine| {
+            let claim = engine.claim()?;
+            if let Claim::Made(checkpoint) = claim {
+                self.checkpoint = checkpoint;
+            }
+            let forgotten = self.journal.forgotten.max(self.checkpoint.forgotten_until);
+            let (revoked, unjournaled) = (&self.journal.revoked, &mut self.unjournaled);
+            let survey = engine.survey(&identity.key, |digest, entry| {
+                if entry.retained_until() > forgotten && !revoked.contains(digest) {
+                    *unjournaled = unjournaled.saturating_add(1);
+                }
+                Ok(())
+            })?;
+            Ok((engine, claim, survey))
+        });
+        let (engine, claim, survey) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                self.report.find_error(Part::Engine, &path, &error, Remedy::Rebuild);
+                return;
+            }
+        };
+        self.rows(&path, survey);
+        self.claim(dir, &path, claim);
+        self.compare(dir, identity, &engine);
+        self.engine = Some(engine);
+    }
+
+    fn rows(&mut self, path: &Path, survey: Survey) {
+        let report = &mut self.report;
+        report.counts.entries = survey.rows;
+        report.counts.index_rows = survey.index_rows;
+        self.unreadable_rows = survey.damaged.saturating_add(survey.misplaced);
+        let repair = Remedy::Repair;
+        report.find_many(
+            Part::Engine,
+            path,
+            survey.damaged,
+            "rows do not say what was written",
+            repair,
+        );
+        report.find_many(
+            Part::Engine,
+            path,
+            survey.misplaced,
+            "rows stand under another's key",
+            repair,
+        );
+        report.find_many(
+            Part::Index,
+            path,
+            survey.unindexed,
+            "entries are not in it and would never end",
+            repair,
+        );
+        report.find_many(
+            Part::Index,
+            path,
+            survey.malformed,
+            "of its rows have a key that is none",
+            repair,
+        );
+        let missing = "entries are in the rows alone, and would be lost with them";
+        report.find_many(Part::Journal, path, self.unjournaled, missing, repair);
+        if survey.leftovers > 0 {
+            let leftovers = format!(
+                "{} of its rows have no entry any more; the sweeper removes them",
+                survey.leftovers
+            );
+            report.note(Part::Index, path, leftovers);
+        }
+    }
+
+    fn claim(&mut self, dir: &Path, path: &Path, claim: Claim) {
+        let last = self.journal.last;
+        match claim {
+            Claim::Made(Checkpoint { applied, .. }) if applied > last => {
+                let problem = format!("it ends at record {last}, though {applied} were written");
+                let journal = dir.join("journal");
+                self.report.find(Part::Journal, &journal, &*problem, Remedy::Restore);
+                self.journal_problem
+                    .get_or_insert(StoreError::damaged(journal, problem));
+            }
+            Claim::Made(Checkpoint { applied, .. }) => {
+                self.report.counts.to_replay = last.saturating_sub(applied).min(self.report.counts.records);
+            }
+            Claim::Absent => self.report.note(
+                Part::Checkpoint,
+                path,
+                "there is none yet; the whole journal is replayed",
+            ),
+            Claim::Damaged => self
+                .report
+                .find(Part::Checkpoint, path, "it does not make sense", Remedy::Rebuild),
+        }
+    }
+
+    /// Holds the rows against the records that they are said to have.
+    fn compare(&mut self, dir: &Path, identity: &Identity, engine: &Engine) {
+        let applied = self.checkpoint.applied;
+        let forgotten = self.journal.forgotten.max(self.checkpoint.forgotten_until);
+        let (journaled, mut lacking) = (&self.journal, 0_u64);
+        let compared = journal::walk(&dir.join("journal"), identity.id, |number, record| {
+            let Record::Revoke(asked) = record else { return Ok(()) };
+            let digest = identity.key.digest(asked.target().as_ref());
+            let is_over = asked.retained_until() <= forgotten || journaled.is_lifted_after(&digest, number);
+            if number <= applied && !is_over {
+                let standing = engine.sound(&digest)?;
+                if standing.is_none() || merged(&asked, standing).1 {
+                    lacking = lacking.saturating_add(1);
+                }
+            }
+            Ok(())
+        });
+        let path = dir.join("sled");
+        if let Err(error) = compared {
+            self.report.find_error(Part::Engine, &path, &error, Remedy::Rebuild);
+        }
+        let problem = "records of the journal are not in the rows, though the checkpoint says so";
+        self.report
+            .find_many(Part::Checkpoint, &path, lacking, problem, Remedy::Repair);
+    }
+
+    fn sessions(&mut self, dir: &Path) {
+        let path = dir.join("sessions");
+        if !path.join("db").exists() {
+            return;
+        }
+        match registry::survey(&path, None) {
+            Ok(survey) => {
+                self.report.counts.sessions = survey.rows;
+                let (part, repair) = (Part::Sessions, Remedy::Repair);
+                self.report.find_many(
+                    part,
+                    &path,
+                    survey.damaged,
+                    "rows are not listed: they make no sense",
+                    repair,
+                );
+                self.report
+                    .find_many(part, &path, survey.unindexed, "sessions would be kept for ever", repair);
+                self.sessions_want_repair = survey.damaged > 0 || survey.unindexed > 0;
+            }
+            // No answer rests on it, and opening it begins a new one.
+            Err(error) => self.report.note(Part::Sessions, &path, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The prefilter on the disk, so that a start need not read all rows.
+//!
+//! `prefilter`: `"OSTRBLMF"`, format (4 bytes), store id (16), rate of false positives (8, as a double), sequence number of
+//! the last record that it covers (8), kinds (1); for each shard its capacity (8), how many set bits of it (8), how many of
+//! these are gone (8), the length of its filter (4) and the filter; CRC-32 of all before (4).
+//!
+//! I2: what lets a filter from a file be believed is that its file is whole, is this store's, and that the journal has
+//! every record behind the last one it covers, from which the opening adds what it lacks. An opening takes the file away
+//! before anything is written, so it never outlives the history that it speaks of.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use bloomfilter::Bloom;
+
+use super::{
+    Prefilter, SHARDS,
+    shard::{LEAST_CAPACITY, SEED, Shard},
+};
+use crate::{
+    error::StoreError,
+    files,
+    identity::StoreId,
+    kinds::Kinds,
+    shared::unpoisoned,
+    sync::{AtomicUsize, Ordering},
+};
+
+const MAGIC: &[u8; 8] = b"OSTRBLMF";
+const FORMAT: u32 = 1;
+const FILE: &str = "prefilter";
+
+/// Where the filters of a store are saved.
+#[derive(Debug)]
+pub(crate) struct SavedFile {
+    path: PathBuf,
+    store: StoreId,
+}
+
+/// Filters from a file.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    pub(crate) prefilter: Prefilter,
+    /// The last record of the journal that they cover.
+    pub(crate) covers: u64,
+}
+
+/// Why a file is not believed. Nothing is lost by it: the filters are built from the rows.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("it is cut short, or its checksum does not fit")]
+    Checksum,
+    #[error("it has format {0}, which this version does not know")]
+    Format(u32),
+    #[error("it belongs to another store")]
+    Store,
+    #[error("it was made for another rate of false positives")]
+    Rate,
+    #[error("it does not make sense")]
+    Content,
+}
+
+impl SavedFile {
+    pub(crate) fn of(dir: &Path, store: StoreId) -> Self {
+        Self {
+            path: dir.join(FILE),
+            store,
+        }
+    }
+
+    /// Takes the file away, and answers what it held if that may be believed. Nothing may have been written to the store
+    /// before, and the caller has yet to compare [`Saved::covers`] with the journal.
+    pub(crate) fn take(&self, rate: f64) -> Result<Option<Saved>, StoreError> {
+        let error = |e| StoreError::io(&self.path, e);
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(error(e)),
+        };
+        fs::remove_file(&self.path).map_err(error)?;
+        self.path.parent().map_or(Ok(()), files::sync_dir)?;
+        match decode(&bytes, &self.store, rate) {
+            Ok(saved) => Ok(Some(saved)),
+            Err(reason) => {
+                tracing::warn!(file = %self.path.display(), %reason, "the saved prefilter is not believed; building it anew");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Saves `prefilter`, which covers all up to record `covers`, unless some shard has no filter yet; whether it was.
+    ///
+    /// What is inserted meanwhile may be in the file or not: it is behind `covers`.
+    pub(crate) fn write(&self, prefilter: &Prefilter, covers: u64) -> Result<bool, StoreError> {
+        match encode(prefilter, &self.store, covers) {
+            Some(bytes) => files::write_new(&self.path, &bytes).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+fn encode(prefilter: &Prefilter, store: &StoreId, covers: u64) -> Option<Vec<u8>> {
+    let mut bytes = [
+        &MAGIC[..],
+        &FORMAT.to_be_bytes(),
+        store,
+        &prefilter.false_positive_rate.to_be_bytes(),
+        &covers.to_be_bytes(),
+        &[prefilter.kinds.now().bits()],
+    ]
+    .concat();
+    bytes.reserve(prefilter.bytes().saturating_add(SHARDS.saturating_mul(32)));
+    for slot in &prefilter.slots {
+        let shard = unpoisoned(slot.shard.read());
+        let filter = shard.filter.as_ref()?.as_slice();
+        for count in [shard.capacity, shard.inserted, shard.gone] {
+            bytes.extend(u64::try_from(count).ok()?.to_be_bytes());
+        }
+        bytes.extend(u32::try_from(filter.len()).ok()?.to_be_bytes());
+        bytes.extend(filter);
+    }
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    Some(bytes)
+}
+
+pub(super) fn decode(bytes: &[u8], store: &StoreId, rate: f64) -> Result<Saved, Refused> {
+    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(Refused::Checksum)?;
+    if crc32fast::hash(body).to_be_bytes() != *crc {
+        return Err(Refused::Checksum);
+    }
+    let mut rest = body;
+    if take(&mut rest)? != *MAGIC {
+        return Err(Refused::Content);
+    }
+    let format = u32::from_be_bytes(take(&mut rest)?);
+    if format != FORMAT {
+        return Err(Refused::Format(format));
+    }
+    if take(&mut rest)? != *store {
+        return Err(Refused::Store);
+    }
+    if take(&mut rest)? != rate.to_be_bytes() {
+        return Err(Refused::Rate);
+    }
+    let covers = u64::from_be_bytes(take(&mut rest)?);
+    let [kinds] = take(&mut rest)?;
+    let mut prefilter = Prefilter::new(rate);
+    prefilter.kinds.add_all(Kinds::from_bits(kinds));
+    for slot in &mut prefilter.slots {
+        *unpoisoned(slot.shard.write()) = shard(&mut rest, rate)?;
+    }
+    prefilter.missing = AtomicUsize::new(0);
+    prefilter.due.store(true, Ordering::Relaxed);
+    if !rest.is_empty() {
+        return Err(Refused::Content);
+    }
+    Ok(Saved { prefilter, covers })
+}
+
+fn shard(rest: &mut &[u8], rate: f64) -> Result<Shard, Refused> {
+    let mut count = || usize::try_from(u64::from_be_bytes(take(rest)?)).map_err(|_| Refused::Content);
+    let (capacity, inserted, gone) = (count()?, count()?, count()?);
+    let length = usize::try_from(u32::from_be_bytes(take(rest)?)).map_err(|_| Refused::Content)?;
+    let (filter, behind) = rest.split_at_checked(length).ok_or(Refused::Content)?;
+    *rest = behind;
+    let filter = Bloom::from_slice(filter).map_err(|_| Refused::Content)?;
+    // What it says of itself has to be what a filter of that capacity would be made as.
+    let made = capacity >= LEAST_CAPACITY
+        && filter.seed() == SEED
+        && usize::try_from(filter.len() / 8) == Ok(Bloom::<()>::compute_bitmap_size(capacity, rate));
+    made.then_some(Shard {
+        filter: Some(filter),
+        capacity,
+        inserted,
+        gone,
+        aside: None,
+    })
+    .ok_or(Refused::Content)
+}
+
+/// The first bytes of `rest`, which is shortened by them.
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Refused> {
+    let (taken, behind) = rest.split_first_chunk::<N>().ok_or(Refused::Content)?;
+    *rest = behind;
+    Ok(*taken)
+}
