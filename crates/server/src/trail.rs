@@ -309,4 +309,41 @@ mod tests {
         assert_eq!(json["hash"].as_str().unwrap().len(), 64);
         assert!(line.ends_with(&written[1..]), "byte for byte: {line}");
     }
+    /// What time it is for the trail below.
+    static NOW: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+    /// With records required, nothing is done that could not be recorded; without, it is done all the same. Once the disk
+    /// is mended, neither stays behind.
+    #[tokio::test]
+    async fn what_cannot_be_recorded_is_refused_where_records_are_required() {
+        let clock = Clock::from_fn(|| UnixTime::from_secs(NOW.load(std::sync::atomic::Ordering::SeqCst)));
+        for required in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let settings = AuditSettings {
+                log: ostracon_store::audit::Options {
+                    retention: std::time::Duration::from_secs(10),
+                    ..Default::default()
+                },
+                required,
+            };
+            NOW.store(0, std::sync::atomic::Ordering::SeqCst);
+            let trail = Trail::open(dir.path(), &settings, clock).unwrap();
+            trail.record(Entry::new("good")).await.unwrap();
+            // The segment is old enough to be closed, and the next one has nowhere to be.
+            NOW.store(2, std::sync::atomic::Ordering::SeqCst);
+            std::fs::remove_dir_all(dir.path().join("audit")).unwrap();
+            let recorded = trail.record(Entry::new("bad")).await;
+            let status = recorded.err().map(|problem| problem.status().as_u16());
+            assert_eq!(status, required.then_some(503));
+            assert!(trail.stats().failing.is_some());
+            assert_eq!(trail.ready().is_err(), required);
+            std::fs::create_dir(dir.path().join("audit")).unwrap();
+            // The first that is refused is also the first that is tried again.
+            let _ = trail.ready();
+            trail.note(Entry::new("good"));
+            trail.log.settle().unwrap();
+            assert!(trail.ready().is_ok() && trail.stats().failing.is_none());
+            assert!(trail.stats().lost >= 1);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, mpsc},
@@ -265,8 +265,14 @@ impl Writer {
                 fs::remove_file(path).map_err(|e| StoreError::io(path, e))?;
                 self.segments.pop();
             } else {
-                let cut = open_and_cut(path, self.at.bytes);
-                cut.map_err(|e| StoreError::io(path, e))?;
+                match open_and_cut(path, self.at.bytes) {
+                    // Somebody took it away. The chain shows that; to write no more would hide what comes next as well.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                        tracing::error!(segment = %path.display(), "a segment of the audit log is gone");
+                        self.segments.pop();
+                    }
+                    cut => cut.map_err(|e| StoreError::io(path, e))?,
+                }
             }
         }
         self.begin()?;

@@ -54,7 +54,12 @@ fn i5_a_disk_that_fills_up_refuses_writes_and_forgets_nothing() {
     let ballast = fill(&disk);
     for _ in 0..2 {
         if let Err(error) = Denylist::open(&store, &options(true)) {
-            assert!(error.to_string().contains("space"), "{error}");
+            // Another test that is starting a process may hold the lock for a moment.
+            let said = error.to_string();
+            assert!(
+                said.contains("space") || matches!(error, StoreError::Locked(_)),
+                "{error}"
+            );
         }
     }
     assert!(!store.join("sled.damaged-1").exists(), "a full disk is no damage");
