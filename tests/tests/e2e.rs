@@ -41,6 +41,8 @@ mod keys;
 mod limits;
 #[path = "e2e/logout.rs"]
 mod logout;
+#[path = "e2e/logs.rs"]
+mod logs;
 #[path = "e2e/main_job.rs"]
 mod main_job;
 #[path = "e2e/oauth.rs"]

@@ -92,6 +92,21 @@ impl App {
             ),
         ];
         families.extend(gauges.map(|(name, help, value)| gauge(name, help, value)));
+        if let Some(filters) = stats.filters {
+            let ratios = [
+                (
+                    "ostracon_prefilter_fill_ratio",
+                    "The share of the prefilter's bits that are set, as is to be expected from what was inserted",
+                    filters.fill,
+                ),
+                (
+                    "ostracon_prefilter_expected_false_positive_ratio",
+                    "The share of unlisted targets that the prefilter lets pass, as is to be expected from its fill",
+                    filters.expected_rate,
+                ),
+            ];
+            families.extend(ratios.map(|(name, help, value)| gauge(name, help, value)));
+        }
         families.extend(measured_ratio(&self.kept.metrics).map(|ratio| {
             gauge(
                 "ostracon_prefilter_false_positive_ratio",

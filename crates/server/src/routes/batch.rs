@@ -21,6 +21,8 @@ use crate::{
     lines::{Line, Lines, MAX_LINE_BYTES},
     problem::Problem,
     progress::{Progress, Refused},
+    sender::Sender,
+    trail::Entry,
 };
 
 /// What becomes durable by one sync.
@@ -40,6 +42,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     if length.is_some_and(|length| length > app.limits.batch_bytes) {
         return Err(Problem::batch_too_large(app.limits.batch_bytes));
     }
+    app.kept.trail.ready()?;
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let mut batch = Batch::new(&app);
     let ended = batch.take(request.into_body()).await;
     // What was taken in is durable, whatever came behind it, unless the store failed.
@@ -52,7 +56,15 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         refused = progress.refused,
         "a batch was revoked by a client"
     );
-    match ended.and(flushed) {
+    let done = ended.and(flushed);
+    let record = Entry::new("batch").by(&client).from(&sender);
+    let record = record
+        .with("revoked", progress.revoked)
+        .with("unchanged", progress.unchanged)
+        .with("refused", progress.refused)
+        .outcome(if done.is_ok() { "done" } else { "broken_off" });
+    app.kept.trail.record(record).await?;
+    match done {
         Ok(()) => Ok(Json(progress).into_response()),
         Err(problem) => Err(problem.after(progress)),
     }

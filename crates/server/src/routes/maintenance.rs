@@ -18,7 +18,9 @@ use crate::{
     backup::back_up,
     client::{Caller, Role},
     problem::Problem,
+    sender::Sender,
     serving::Serving,
+    trail::Entry,
 };
 
 pub(super) fn routes() -> Router<Serving> {
@@ -34,6 +36,10 @@ fn begin(app: &App, request: &Request, what: &'static str) -> Result<OwnedMutexG
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
     let held = Arc::clone(&app.kept.maintenance).try_lock_owned();
     let held = held.map_err(|_| Problem::maintenance_running())?;
+    app.kept.trail.ready()?;
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
+    let record = Entry::new("maintenance").by(client.id()).from(&sender);
+    app.kept.trail.note(record.with("what", what).outcome("begun"));
     tracing::info!(client = client.id(), what, "maintenance is begun by a client");
     Ok(held)
 }

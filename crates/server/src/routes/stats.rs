@@ -76,6 +76,7 @@ fn prefilter(app: &App, stats: &Stats) -> Value {
         PrefilterState::Building { missing } => ("building", missing),
         PrefilterState::Covering => ("covering", 0),
     };
+    let filters = stats.filters;
     let checks = Check::ALL.map(|check| (check.as_str().to_owned(), app.kept.metrics.checks(check).into()));
     json!({
         "state": word,
@@ -84,8 +85,13 @@ fn prefilter(app: &App, stats: &Stats) -> Value {
         "bits": stats.prefilter_bytes.saturating_mul(8),
         "false_positive_rate": {
             "target": app.prefilter_target(),
-            "measured": measured_ratio(&app.kept.metrics),
+            "expected": filters.map(|filters| filters.expected_rate),
+            "measured": filters.and_then(|filters| filters.measured_rate),
+            "measured_of_tokens": measured_ratio(&app.kept.metrics),
         },
+        "fill": filters.map(|filters| filters.fill),
+        "ruled_out": filters.map(|filters| filters.ruled_out),
+        "false_positives": filters.map(|filters| filters.false_positives),
         // Tokens that were held against the denylist since the start.
         "checks": Map::from_iter(checks),
         "lookups": stats.lookups,

@@ -339,11 +339,11 @@ impl Writer {
     }
 }
 
-pub(super) fn open(path: &Path) -> std::io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).mode(0o600).open(path)
 }
 
-fn open_and_cut(path: &Path, bytes: u64) -> std::io::Result<()> {
+fn open_and_cut(path: &Path, bytes: u64) -> io::Result<()> {
     let file = open(path)?;
     file.set_len(bytes)?;
     file.sync_data()

@@ -62,13 +62,18 @@ pub(crate) fn check(dir: &Path) {
 /// What `open` opens, once no process holds its lock that another test of this one is about to start: until it has become
 /// another program, it has inherited all files.
 pub(crate) fn unlocked<T>(open: impl Fn() -> Result<T, StoreError>) -> T {
+    tried(open).unwrap()
+}
+
+/// What comes of `open`, likewise.
+pub(crate) fn tried<T>(open: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
     for _ in 0..500 {
         match open() {
             Err(StoreError::Locked(_)) => std::thread::sleep(std::time::Duration::from_millis(10)),
-            opened => return opened.unwrap(),
+            opened => return opened,
         }
     }
-    open().unwrap()
+    open()
 }
 
 /// A number below `end`.
