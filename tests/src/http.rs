@@ -84,10 +84,16 @@ impl Ask {
         self.authorized(&format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))
     }
 
-    fn authorized(&self, value: &str) -> Self {
+    /// The same, without a credential.
+    #[must_use]
+    pub fn as_nobody(&self) -> Self {
         let mut this = self.clone();
         this.headers.retain(|(name, _)| name != "Authorization");
-        this.with("Authorization", value)
+        this
+    }
+
+    fn authorized(&self, value: &str) -> Self {
+        self.as_nobody().with("Authorization", value)
     }
 
     /// Nothing but a method and a path.

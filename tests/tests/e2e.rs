@@ -45,6 +45,8 @@ mod logout;
 mod logs;
 #[path = "e2e/main_job.rs"]
 mod main_job;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/oauth.rs"]
 mod oauth;
 #[path = "e2e/operators.rs"]

@@ -57,6 +57,16 @@ impl Metrics {
             "How long requests took from their head to the head of their answer, by route",
         );
         let connections = Opts::new("ostracon_connections", "Connections that are open, by listener");
+        let reuse_alarms = counters(
+            "ostracon_refresh_reuse_alarms_total",
+            "Refresh tokens that were used again after their grace, each of which ended its session, by what it looks like: \
+                 race (the same sender, shortly after), theft (another sender) or unclear",
+            &["looks_like"],
+        )?;
+        // There from the start, so that the first of each is an increase to whoever watches.
+        for looks_like in ["race", "theft", "unclear"] {
+            reuse_alarms.get_metric_with_label_values(&[looks_like])?;
+        }
         Ok(Self {
             requests: counters(
                 "ostracon_http_requests_total",
@@ -77,12 +87,7 @@ impl Metrics {
                 .into_iter()
                 .map(outcome)
                 .collect::<Result<_, _>>()?,
-            reuse_alarms: counters(
-                "ostracon_refresh_reuse_alarms_total",
-                "Refresh tokens that were used again after their grace, each of which ended its session, by what it looks like: \
-                 race (the same sender, shortly after), theft (another sender) or unclear",
-                &["looks_like"],
-            )?,
+            reuse_alarms,
             login_failures: registered(
                 &registry,
                 IntCounter::new(

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use ostracon_tests::{Home, Login, forged};
+use ostracon_tests::{Home, Login, forged, wait_for};
 use serde_json::{Value, json};
 
 /// The bytes of all files below `dir`.
@@ -97,6 +97,41 @@ fn i8_a_whole_run_shows_no_token_and_no_secret() {
             assert!(!seen(secret), "{format}: {secret}");
         }
     }
+}
+
+/// What is worth a line is changed by a reload, and a level that there is not changes nothing.
+#[test]
+fn the_level_changes_while_the_server_runs() {
+    let home = Home::new();
+    let server = home.start();
+    let tells = |id: &str| {
+        assert_eq!(server.public.with("X-Request-Id", id).get("/auth/verify").status, 401);
+        server.log().contains(id)
+    };
+    assert!(!tells("quiet-1"));
+    home.configure(|text| text.replace("level = \"info\"", "level = \"debug\""));
+    server.hang_up();
+    wait_for("debug to be told", || tells("loud"));
+    home.configure(|text| text.replace("level = \"debug\"", "level = \"loud\""));
+    server.hang_up();
+    wait_for("the complaint", || {
+        server.log().contains("log.level: \"loud\" is not possible")
+    });
+    assert!(tells("still-loud"));
+    // Requests alone can be told of at info.
+    home.configure(|text| {
+        text.replace("level = \"loud\"", "level = \"info\"")
+            .replace("access = \"debug\"", "access = \"info\"")
+    });
+    server.hang_up();
+    wait_for("requests to be told of at info", || {
+        server.log().contains("INFO") && tells("at-info") && {
+            let line = server.log();
+            line.lines().any(|line| {
+                line.contains("at-info") && line.contains(" INFO ") && line.contains("route=\"/auth/verify\"")
+            })
+        }
+    });
 }
 
 /// A request brings its id along or is given one; either way the answer and the lines of the log have it.
