@@ -18,8 +18,13 @@ pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
         .map_err(|e| StoreError::io(dir, e))
 }
 
-/// Makes the entries of `dir` durable.
+/// Makes the entries of `dir` durable; the parent of a name alone is the current directory.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
     File::open(dir)
         .and_then(|d| d.sync_all())
         .map_err(|e| StoreError::io(dir, e))
@@ -67,5 +72,16 @@ impl DirLock {
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked(dir.into())),
             Err(fs::TryLockError::Error(e)) => Err(StoreError::io(path, e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ostracon restore --to NAME` failed half-way, since the parent of a name alone is an empty path.
+    #[test]
+    fn the_parent_of_a_name_alone_is_synced() {
+        sync_dir(Path::new("name").parent().unwrap()).unwrap();
     }
 }

@@ -187,8 +187,7 @@ impl Ring {
         let Some(remote) = self.source_of(token) else {
             return Renewed::Nothing;
         };
-        remote.renewed().await;
-        if remote.is_current() {
+        if remote.renewed().await && remote.is_current() {
             Renewed::Current
         } else {
             Renewed::Failed
@@ -203,7 +202,7 @@ pub(crate) enum Renewed {
     Nothing,
     /// They are as their issuer publishes them.
     Current,
-    /// They could not be had.
+    /// They could not be had, or not that often.
     Failed,
 }
 

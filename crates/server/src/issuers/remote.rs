@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::fetch;
 use crate::config::KeySetUrl;
 
-/// Tokens can have the set fetched once in this time. What is in no set is refused at once until then.
+/// Tokens can have the set fetched once in this time. Whether what is not in it is there cannot be told until then.
 const COOLDOWN: Duration = Duration::from_mins(1);
 
 /// How soon a fetch that failed is tried again, at first; the pause doubles up to the usual one or a minute.
@@ -111,15 +111,15 @@ impl Remote {
         state.set.is_some() && state.failure.is_none()
     }
 
-    /// Waits for a set that is as new as a token may ask for: the one being fetched, or a new one, or, where it was
-    /// asked for within the last minute, the one that is there.
-    pub(crate) async fn renewed(&self) {
+    /// Waits for the set that is being fetched, or for a new one. Answers whether there could be one: not where a token
+    /// had it fetched within the last minute, and its issuer may have published another since.
+    pub(crate) async fn renewed(&self) -> bool {
         let mut state = self.state.clone();
         let attempts = {
             let now = state.borrow();
             if !now.is_fetching {
                 if !now.may_be_asked() {
-                    return;
+                    return false;
                 }
                 // Full, somebody has asked already.
                 let _ = self.ask.try_send(());
@@ -128,6 +128,7 @@ impl Remote {
         };
         let renewed = state.wait_for(|state| state.attempts > attempts);
         let _ = tokio::time::timeout(fetch::PATIENCE.saturating_mul(2), renewed).await;
+        true
     }
 }
 

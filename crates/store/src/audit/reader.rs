@@ -134,7 +134,7 @@ pub(super) fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
 }
 
 /// Hands the records of the log in `dir` that lie behind the number `cursor` (or before it, where the newest come first)
-/// to `each` until it breaks. What cannot be read is passed over; [`verify`] tells of it. Needs no lock: a server may be writing.
+/// to `each` until it breaks. What cannot be read is passed over; [`super::verify`] tells of it. Needs no lock: a server may be writing.
 ///
 /// # Errors
 ///
