@@ -258,3 +258,29 @@ fn i2_the_prefilter_is_rebuilt_while_it_is_asked() {
     let without = Denylist::open(dir.path(), &options(false)).unwrap();
     assert_eq!(without.rebuild_prefilter().unwrap(), None);
 }
+
+/// I1: the segment that is left says what was forgotten, however little is in it: the ones before it are deleted, and the
+/// engine, which says so as well, can be lost.
+#[test]
+fn i1_a_segment_says_what_was_forgotten_from_its_first_group_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    for n in 0..60 {
+        denylist.revoke(revocation(token(n))).unwrap();
+    }
+    let end = at(NOW + 100 * 86_400);
+    denylist.sweep(end).unwrap();
+    let forgotten = denylist.unlisted().forgotten_until;
+    let later = |n| Revocation::new(token(n), Reason::Logout, &Policy::default(), end);
+    // Until one group is all that the open segment has, and it is the only one.
+    for n in 100..200 {
+        denylist.revoke(later(n)).unwrap();
+        denylist.settle().unwrap();
+        denylist.sweep(end).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        crate::support::snapshot(dir.path(), copy.path());
+        fs::remove_dir_all(copy.path().join("sled")).unwrap();
+        let rebuilt = open(copy.path());
+        assert_eq!(rebuilt.unlisted().forgotten_until, forgotten, "after {n}");
+    }
+}
