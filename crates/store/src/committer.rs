@@ -169,7 +169,6 @@ impl Pace {
 pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability) {
     // A panic in here must not leave writers waiting for nobody.
     let guard = RefuseOnPanic(shared);
-    let mut begun = false;
     let mut pace = Pace { durability, due: None };
     while let Some(jobs) = shared.queue.take(pace.due) {
         pace.keep(shared, false);
@@ -184,8 +183,9 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability)
             continue;
         }
         let mut group = Group::new(shared);
-        if begun {
-            // Each segment says anew what is forgotten, so that deleting the ones before loses nothing.
+        if journal.is_full() {
+            // I1: each segment begins with what is forgotten, so that deleting the ones before it loses nothing, however
+            // little is in it yet.
             group.records.push(Record::Forget(shared.forgotten_until()));
         }
         let done: Vec<_> = jobs
@@ -195,7 +195,7 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability)
                 (job.completion, group.stage(job.asks))
             })
             .collect();
-        begun = group.write(&mut journal, pace.when(), done);
+        group.write(&mut journal, pace.when(), done);
         pace.note(shared);
         shared.mailbox.nudge();
     }
@@ -324,14 +324,8 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Makes it durable, or written, as `when` says; then visible, then known to those who wait. Answers whether a segment
-    /// was begun.
-    fn write(
-        self,
-        journal: &mut Journal,
-        when: When,
-        done: Vec<(Completion, Result<Vec<Receipt>, StoreError>)>,
-    ) -> bool {
+    /// Makes it durable, or written, as `when` says; then visible, then known to those who wait.
+    fn write(self, journal: &mut Journal, when: When, done: Vec<(Completion, Result<Vec<Receipt>, StoreError>)>) {
         let Self {
             shared,
             records,
@@ -353,7 +347,6 @@ impl<'a> Group<'a> {
                 if !records.is_empty() {
                     shared.figures.committed(records.len(), begun.elapsed());
                 }
-                let begun = closed.is_some();
                 let mut sealed = unpoisoned(shared.sealed.lock());
                 sealed.extend(closed);
                 *unpoisoned(shared.reach.lock()) = journal.reach();
@@ -373,7 +366,6 @@ impl<'a> Group<'a> {
                     completion.complete(outcome.map(|receipts| told(receipts, durable)));
                 }
                 listening.wake();
-                begun
             }
             Err(error) => {
                 // Whether it survives a restart is unknown; until then this process denies what was asked to be denied,
@@ -385,7 +377,6 @@ impl<'a> Group<'a> {
                 for (completion, outcome) in done {
                     completion.complete(outcome.and(Err(error.clone())));
                 }
-                false
             }
         }
     }

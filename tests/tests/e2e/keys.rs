@@ -183,6 +183,7 @@ fn what_would_leave_nothing_to_sign_with_is_refused() {
     assert!(refused(&home, &["retire", &old, "--now"]).contains("`ostracon keys generate`"));
     assert!(refused(&home, &["retire", "nobody"]).contains("`ostracon keys list` shows them"));
     assert!(refused(&home, &["rotate", "--in", "1s"]).contains("5s is the least"));
+    assert!(refused(&home, &["rotate", "--in", "99999999d"]).contains("400 days are too many"));
     keys(&home, &["rotate"]);
     assert!(refused(&home, &["rotate"]).contains("is to sign from"));
     assert!(refused(&home, &["retire", &old]).contains("already; --now brings that forward"));

@@ -129,6 +129,11 @@ impl Journal {
         }
     }
 
+    /// Whether the next group begins another segment.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= self.segment_bytes
+    }
+
     /// Appends `records` as one group and returns when they are written: to the disk (I4) or to the page cache, as `when`
     /// says. Answers with the segment that this closed.
     ///
@@ -136,11 +141,7 @@ impl Journal {
     ///
     /// Whether the group survives a restart is unknown then, and nothing may be appended behind it.
     pub(crate) fn append(&mut self, records: &[Record], when: When) -> Result<Option<Sealed>, StoreError> {
-        let closed = if self.bytes >= self.segment_bytes {
-            Some(self.rotate()?)
-        } else {
-            None
-        };
+        let closed = if self.is_full() { Some(self.rotate()?) } else { None };
         let frame = frame::group(self.next, self.synced.last(), records)
             .map_err(|e| StoreError::Engine(format!("a record cannot be written: {e}").into()))?;
         self.write(&frame)?;

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use ostracon_core::{Policy, Reason, Revocation};
+use ostracon_core::{Note, Policy, Reason, Revocation};
 use ostracon_store::{Backup, Denylist, StoreError, restore, verify_backup};
 
 use crate::support::{NOW, at, denied, open, options, revocation, segments, token};
@@ -257,4 +257,33 @@ fn i2_the_prefilter_is_rebuilt_while_it_is_asked() {
     drop(denylist);
     let without = Denylist::open(dir.path(), &options(false)).unwrap();
     assert_eq!(without.rebuild_prefilter().unwrap(), None);
+}
+
+/// I1: the segment that is left says what was forgotten, however little is in it: the ones before it are deleted, and the
+/// engine, which says so as well, can be lost.
+#[test]
+fn i1_a_segment_says_what_was_forgotten_from_its_first_group_on() {
+    let end = at(NOW + 100 * 86_400);
+    let mut alone = 0;
+    // For some lengths, the very record that says what is forgotten is the last of its segment.
+    for length in (0..100).step_by(9) {
+        let dir = tempfile::tempdir().unwrap();
+        let denylist = open(dir.path());
+        let note = Note::new("x".repeat(length + 1)).unwrap();
+        denylist.revoke(revocation(token(0)).noted(Some(note))).unwrap();
+        for n in 1..30 {
+            denylist.revoke(revocation(token(n))).unwrap();
+        }
+        denylist.sweep(end).unwrap();
+        let forgotten = denylist.unlisted().forgotten_until;
+        let later = Revocation::new(token(100), Reason::Logout, &Policy::default(), end);
+        denylist.revoke(later).unwrap();
+        denylist.settle().unwrap();
+        denylist.close().unwrap();
+        drop(denylist);
+        alone += usize::from(segments(dir.path()).len() == 1);
+        fs::remove_dir_all(dir.path().join("sled")).unwrap();
+        assert_eq!(open(dir.path()).unlisted().forgotten_until, forgotten, "after {length}");
+    }
+    assert!(alone > 0);
 }

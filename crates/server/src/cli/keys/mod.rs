@@ -25,6 +25,9 @@ use super::Usage;
 /// passed before it is known.
 const LEAD: Duration = Duration::from_secs(5);
 
+/// No rotation is planned that far ahead; more was meant in another unit.
+const FARTHEST: Duration = Duration::from_hours(24 * 400);
+
 /// What to do with keys.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -118,7 +121,10 @@ fn generate(Generate { of, alg }: &Generate) -> anyhow::Result<()> {
     let kid = add(document, *alg, None, |_| Ok(()))?;
     tell(&[
         format!("made     {kid} for {alg}"),
-        "It is published and signs nothing as long as a key before it does.".into(),
+        match alg.secret_bytes() {
+            None => "It is published and signs nothing as long as a key before it does.".into(),
+            Some(_) => "It signs nothing as long as a key before it does. A secret is not published: whoever verifies needs it, too.".into(),
+        },
     ])
 }
 
@@ -143,9 +149,9 @@ fn add(
 }
 
 fn rotate(Rotate { of, after, alg }: &Rotate) -> anyhow::Result<()> {
-    if *after < LEAD {
+    if !(LEAD..FARTHEST).contains(after) {
         let told = format!(
-            "--in {} is not possible; 5s is the least, so that a running server knows in time",
+            "--in {} is not possible; 5s is the least, so that a running server knows in time, and 400 days are too many",
             humantime::format_duration(*after)
         );
         return Err(Usage(told).into());
@@ -179,11 +185,21 @@ fn rotate(Rotate { of, after, alg }: &Rotate) -> anyhow::Result<()> {
         return Err(Usage(told).into());
     }
     let kid = old.signing.kid();
-    let made = add(document, alg.unwrap_or(old.signing.alg()), Some(at), |document| {
+    let alg = alg.unwrap_or(old.signing.alg());
+    let is_secret = alg.secret_bytes().is_some();
+    let made = add(document, alg, Some(at), |document| {
         document.set(kid.as_str(), "retired_at", at)
     })?;
     tell(&[
-        format!("made     {made}, published from now on; it signs from {} on", date(at)),
+        format!(
+            "made     {made}{}; it signs from {} on",
+            if is_secret {
+                ", a secret, which is not published"
+            } else {
+                ", published from now on"
+            },
+            date(at)
+        ),
         format!(
             "retires  {kid} at that moment; what it signed is good until {}",
             date(config.key_ends(at))
