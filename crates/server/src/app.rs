@@ -1,5 +1,7 @@
 //! What all routes share: configuration, keys, the denylist, the clock.
 
+mod fixed;
+
 use std::{
     net::IpAddr,
     path::PathBuf,
@@ -11,19 +13,19 @@ use std::{
 };
 
 use ostracon_core::{
-    Demand, Facts, Issuer, IssuerKeys, MissingJti, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation,
-    SigningKey, Tier, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
+    Demand, Facts, IssuerKeys, MissingJti, Policy, PolicyBuilder, PolicyError, Reason, Refusal, Revocation, SigningKey,
+    Tier, TokenType, UnixTime, VerifiedToken, VerifyingKey, decide,
 };
-use ostracon_store::{Denylist, Options, PrefilterState, Receipt, Registry, StoreError};
+use ostracon_store::{Denylist, PrefilterState, Receipt, Registry, StoreError};
 
+use self::fixed::Fixed;
 use crate::{
     client::Client,
     clock::Clock,
-    config::{AccessLog, AuditSettings, Config, Key, LogFormat, Tls, Tokens, signer_at},
+    config::{AccessLog, Config, Key, Tls, Tokens, signer_at},
     cookies::CookieSettings,
     issuers::{Lifetimes, Ring},
     limits::{Failures, Limits, Streams},
-    listen::Address,
     metrics::{Check, Metrics},
     problem::Problem,
     rotation::Successor,
@@ -115,60 +117,6 @@ pub(crate) struct Kept {
     pub(crate) watch: Arc<Mutex<Watch>>,
     /// Held by a backup, a sweep on demand, or a rebuild of the prefilter: one at a time.
     pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// What cannot change while the server runs.
-#[derive(Debug)]
-struct Fixed {
-    data_dir: PathBuf,
-    public: Address,
-    admin: Address,
-    issuer: Issuer,
-    denylist: Options,
-    sweep_every: Duration,
-    log_format: LogFormat,
-    audit: AuditSettings,
-    connections: usize,
-    header_timeout: Duration,
-    /// Whether the listeners speak TLS.
-    tls: (bool, bool),
-}
-
-impl Fixed {
-    fn of(config: &Config) -> Self {
-        Self {
-            data_dir: config.data_dir.clone(),
-            public: config.public.clone(),
-            admin: config.admin.clone(),
-            issuer: config.tokens.issuer.clone(),
-            denylist: config.denylist.clone(),
-            sweep_every: config.sweep_every,
-            log_format: config.log_format,
-            audit: config.audit.clone(),
-            connections: config.limits.connections,
-            header_timeout: config.limits.header_timeout,
-            tls: (config.tls.public.is_some(), config.tls.admin.is_some()),
-        }
-    }
-
-    /// The first member that is another one in `other`.
-    fn differs(&self, other: &Self) -> Option<&'static str> {
-        [
-            ("data_dir", self.data_dir != other.data_dir),
-            ("listen.public", self.public != other.public),
-            ("listen.admin", self.admin != other.admin),
-            ("tokens.issuer", self.issuer != other.issuer),
-            ("denylist", self.denylist != other.denylist),
-            ("denylist.sweep_every", self.sweep_every != other.sweep_every),
-            ("log.format", self.log_format != other.log_format),
-            ("audit", self.audit != other.audit),
-            ("limits.connections", self.connections != other.connections),
-            ("limits.header_timeout", self.header_timeout != other.header_timeout),
-            ("whether a listener speaks TLS", self.tls != other.tls),
-        ]
-        .into_iter()
-        .find_map(|(member, differs)| differs.then_some(member))
-    }
 }
 
 impl App {
@@ -313,9 +261,7 @@ impl App {
     ) -> Result<(), Problem> {
         for receipt in receipts {
             let entry = Entry::of_revocation(&receipt.revocation).by(id).from(sender);
-            let entry = entry.with("id", receipt.id.to_string());
-            let word = if receipt.changed { "revoked" } else { "stood" };
-            self.kept.trail.record(entry.outcome(word)).await?;
+            self.kept.trail.record(entry.revoked(receipt)).await?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl App {
             .kept
             .denylist
             .submit_unless_denied(&bearer.targets(), self.now(), cutoff);
-        let receipt = first(asked?.await?)?;
+        let receipt = asked?.receipt().await?;
         // A good token was not denied by what stood, so a cut-off behind it is always something new.
         if !receipt.changed || self.is_ended(&pair, iat).await? {
             return Err(NotRefreshed::Revoked);
@@ -67,7 +67,7 @@ impl App {
             let iat = behind(&cutoff);
             self.begin(&mut grant, iat);
             let pair = self.sign_pair(&grant, &Turn::first(&grant, iat)?)?;
-            let receipt = first(self.kept.denylist.submit(vec![cutoff])?.await?)?;
+            let receipt = self.kept.denylist.submit(vec![cutoff])?.receipt().await?;
             // Nothing new: somebody else cut off in the same second, and may have issued something behind that since.
             if !receipt.changed {
                 continue;
@@ -86,12 +86,12 @@ impl App {
     /// A cut-off that changes nothing is somebody else's of the same second, and what that one kept alive has tokens from
     /// behind it; so it is done again, behind what has been issued meanwhile.
     pub(crate) async fn end_all(&self, asked: Revocation) -> Result<Receipt, StoreError> {
-        let receipt = first(self.kept.denylist.submit(vec![asked.clone()])?.await?)?;
+        let receipt = self.kept.denylist.submit(vec![asked.clone()])?.receipt().await?;
         if receipt.changed {
             return Ok(receipt);
         }
         let again = asked.before(self.revoking_at(), &self.policy);
-        first(self.kept.denylist.submit(vec![again])?.await?)
+        self.kept.denylist.submit(vec![again])?.receipt().await
     }
 
     /// The cut-off of `sub` that ends what was issued by now, and what was issued at `iat`, whatever the clock says.
@@ -119,10 +119,6 @@ impl App {
 fn behind(cutoff: &Revocation) -> UnixTime {
     let second = core::time::Duration::from_secs(1);
     cutoff.cutoff().unwrap_or(cutoff.effective_at()).saturating_add(second)
-}
-
-fn first(receipts: Vec<Receipt>) -> Result<Receipt, StoreError> {
-    receipts.into_iter().next().ok_or(StoreError::Closed)
 }
 
 #[cfg(test)]

@@ -130,8 +130,7 @@ impl App {
         let rotated = self.rotation(&parent, jti, now);
         let iat = rotated.effective_at();
         let pair = self.sign_pair(&grant, &turn(iat)).map_err(NotRefreshed::Failed)?;
-        let commit = self.kept.denylist.submit_if_absent(rotated)?;
-        let receipt = commit.await?.into_iter().next().ok_or(StoreError::Closed)?;
+        let receipt = self.kept.denylist.submit_if_absent(rotated)?.receipt().await?;
         if !receipt.changed {
             self.in_grace(&grant, jti, &receipt.revocation, wish, now).await?;
         }

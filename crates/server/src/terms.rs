@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use ostracon_core::{Issuer, Keyring, Note, Policy, Reason, Revocation, Target, UnixTime};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{body, problem::Problem};
@@ -31,6 +32,32 @@ pub(crate) struct Wish {
     pub(crate) exp: Option<UnixTime>,
     pub(crate) reason: Reason,
     pub(crate) note: Option<Note>,
+}
+
+/// A revocation as it is written for others, in an answer or a file.
+#[derive(Serialize)]
+pub(crate) struct Written<'a> {
+    target: &'a Target,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a Note>,
+    effective_at: u64,
+    retained_until: u64,
+}
+
+impl<'a> From<&'a Revocation> for Written<'a> {
+    fn from(entry: &'a Revocation) -> Self {
+        Self {
+            target: entry.target(),
+            before: entry.cutoff().map(UnixTime::as_secs),
+            reason: entry.reason(),
+            note: entry.note(),
+            effective_at: entry.effective_at().as_secs(),
+            retained_until: entry.retained_until().as_secs(),
+        }
+    }
 }
 
 impl Terms<'_> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ostracon_core::{Note, Reason, Revocation, Target, UnixTime};
 use ostracon_store::{
-    StoreError,
+    Receipt, StoreError,
     audit::{Audit, Content, Direction, Record, Stats},
 };
 use serde::Serialize;
@@ -76,6 +76,12 @@ impl Entry {
     /// What came of it, in a word.
     pub(crate) fn outcome(self, word: &str) -> Self {
         self.with("outcome", word)
+    }
+
+    /// What came of a revocation, which is what `receipt` says.
+    pub(crate) fn revoked(self, receipt: &Receipt) -> Self {
+        let word = if receipt.changed { "revoked" } else { "stood" };
+        self.with("id", receipt.id.to_string()).outcome(word)
     }
 
     /// With the member `name`, unless `value` is none.

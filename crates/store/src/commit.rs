@@ -68,6 +68,15 @@ impl Commit {
             state = unpoisoned(self.0.done.wait(state));
         }
     }
+
+    /// The receipt of a write of one thing, as the commit is awaited; of several, the first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Commit::wait`].
+    pub async fn receipt(self) -> Result<Receipt, StoreError> {
+        self.await?.into_iter().next().ok_or(StoreError::Closed)
+    }
 }
 
 impl Future for Commit {

@@ -9,6 +9,7 @@
 //!
 //! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
 
+mod counting;
 mod fence;
 mod survey;
 
@@ -20,7 +21,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use ostracon_core::{Kind, Revocation, UnixTime};
+use ostracon_core::{Revocation, UnixTime};
 
 use self::fence::Failure;
 pub(crate) use self::{
@@ -34,8 +35,6 @@ const DAMAGED: &str = "damaged";
 
 const CHECKPOINT: &[u8] = b"checkpoint";
 const CHECKPOINT_FORMAT: u8 = 1;
-
-const TALLY: &[u8] = b"tally";
 
 /// Up to where the engine holds what the journal has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -314,49 +313,6 @@ impl Engine {
         self.write(|| self.meta.insert(CHECKPOINT, bytes))?;
         self.write(|| self.db.flush())?;
         self.file.sync_data().map_err(|e| self.fail_to_write(e))
-    }
-
-    /// Takes over how many entries of each kind there are, if the last process closed the store. It counts for no other
-    /// opening: what is written from here on, it does not reckon with.
-    fn take_tally(&self) -> Result<(), StoreError> {
-        // One that makes no sense is for whoever asks for it to tell.
-        let checkpoint = self.run(|| self.meta.get(CHECKPOINT))?;
-        let checkpoint = checkpoint.and_then(|bytes| self.decode_checkpoint(&bytes));
-        let applied = checkpoint.map_or(0, |checkpoint| checkpoint.applied);
-        if let Some(saved) = self.write(|| self.meta.remove(TALLY))? {
-            let _ = self.tally.restore(&saved, applied);
-        }
-        Ok(())
-    }
-
-    /// Saves, with the next checkpoint, how many entries of each kind there are up to record `applied`.
-    pub(crate) fn keep_tally(&self, applied: u64) -> Result<(), StoreError> {
-        if let Some(bytes) = self.tally.encode(applied) {
-            self.write(|| self.meta.insert(TALLY, bytes))?;
-        }
-        Ok(())
-    }
-
-    /// Counts the entries of up to `limit` shards that are not counted yet; whether there are more.
-    pub(crate) fn count(&self, limit: usize) -> Result<bool, StoreError> {
-        for _ in 0..limit {
-            let Some(shard) = self.tally.missing() else {
-                return Ok(false);
-            };
-            let kinds = self.run(|| {
-                let rows = self.rows.scan_prefix([shard]).values();
-                // A row that cannot tell its kind is damaged; whoever reads it learns that.
-                rows.filter_map(|row| row.map(|row| row::kind(&row).ok()).transpose())
-                    .collect::<sled::Result<Vec<_>>>()
-            })?;
-            self.tally.take_in(shard, kinds);
-        }
-        Ok(self.tally.missing().is_some())
-    }
-
-    /// How many entries of each kind there are; none while they are counted.
-    pub(crate) fn entries(&self) -> Option<[(Kind, u64); Kind::ALL.len()]> {
-        self.tally.read()
     }
 
     /// Bytes that its files take.

@@ -19,7 +19,7 @@ use crate::{
     problem::Problem,
     sender::{Actor, Sender},
     strict::Object,
-    terms::Wish,
+    terms::{Wish, Written},
     trail::Entry,
 };
 
@@ -40,14 +40,8 @@ pub(super) struct Body {
 #[derive(Serialize)]
 pub(super) struct Answer<'a> {
     id: String,
-    target: &'a Target,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<u64>,
-    reason: Reason,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a Note>,
-    effective_at: u64,
-    retained_until: u64,
+    #[serde(flatten)]
+    entry: Written<'a>,
     durable: bool,
 }
 
@@ -93,27 +87,22 @@ pub(crate) async fn make_stand(app: &App, revocation: Revocation, actor: Actor<'
     };
     let kind = receipt.revocation.target().as_ref().kind();
     tracing::info!(id = %receipt.id, %kind, changed = receipt.changed, "revoked by a client");
-    let word = if receipt.changed { "revoked" } else { "stood" };
-    let entry = entry.with("id", receipt.id.to_string()).outcome(word);
-    app.kept.trail.record(entry).await?;
+    app.kept.trail.record(entry.revoked(&receipt)).await?;
     Ok(receipt)
 }
 
 async fn written(app: &App, revocation: Revocation) -> Result<Receipt, Problem> {
-    let first = |receipts: Vec<Receipt>| {
-        let receipt = receipts.into_iter().next();
-        receipt.ok_or_else(|| Problem::internal("a commit without a receipt"))
-    };
+    let denylist = &app.kept.denylist;
     // A session has no cut-off, and ends once: to end it again is nothing new, unless what stands has run out.
     let standing = match revocation.target() {
-        Target::Session { .. } => Some(first(app.kept.denylist.submit_if_absent(revocation.clone())?.await?)?),
+        Target::Session { .. } => Some(denylist.submit_if_absent(revocation.clone())?.receipt().await?),
         _ => None,
     };
     let now = app.now();
     match standing.filter(|receipt| receipt.changed || now < receipt.revocation.retained_until()) {
         Some(receipt) => Ok(receipt),
         None if ends_all_by_now(&revocation) => Ok(app.end_all(revocation).await?),
-        None => first(app.kept.denylist.submit(vec![revocation])?.await?),
+        None => Ok(denylist.submit(vec![revocation])?.receipt().await?),
     }
 }
 
@@ -126,12 +115,7 @@ fn ends_all_by_now(revocation: &Revocation) -> bool {
 pub(super) fn answer(id: Digest, revocation: &Revocation, durable: bool) -> Answer<'_> {
     Answer {
         id: id.to_string(),
-        target: revocation.target(),
-        before: revocation.cutoff().map(UnixTime::as_secs),
-        reason: revocation.reason(),
-        note: revocation.note(),
-        effective_at: revocation.effective_at().as_secs(),
-        retained_until: revocation.retained_until().as_secs(),
+        entry: revocation.into(),
         durable,
     }
 }

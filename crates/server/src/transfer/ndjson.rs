@@ -5,27 +5,15 @@ use std::io::{self, Write};
 
 use core::time::Duration;
 
-use ostracon_core::{Note, Policy, Reason, Revocation, Target, UnixTime};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use ostracon_core::{Note, Policy, Reason, Revocation, UnixTime};
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::Unusable;
 use crate::{
     body,
     strict::Object,
-    terms::{FARTHEST_AHEAD, Terms, Wish},
+    terms::{FARTHEST_AHEAD, Terms, Wish, Written},
 };
-
-#[derive(Serialize)]
-struct Written<'a> {
-    target: &'a Target,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<u64>,
-    reason: Reason,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a Note>,
-    effective_at: u64,
-    retained_until: u64,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -46,15 +34,7 @@ struct Read {
 
 /// Writes `entry` and ends the line.
 pub(super) fn write(entry: &Revocation, out: &mut dyn Write) -> io::Result<()> {
-    let written = Written {
-        target: entry.target(),
-        before: entry.cutoff().map(UnixTime::as_secs),
-        reason: entry.reason(),
-        note: entry.note(),
-        effective_at: entry.effective_at().as_secs(),
-        retained_until: entry.retained_until().as_secs(),
-    };
-    let mut line = serde_json::to_vec(&written)?;
+    let mut line = serde_json::to_vec(&Written::from(entry))?;
     line.push(b'\n');
     out.write_all(&line)
 }
@@ -112,7 +92,7 @@ const LEAST_ROUNDING: Duration = Policy::MAX_LEEWAY.saturating_mul(3);
 
 #[cfg(test)]
 mod tests {
-    use ostracon_core::{ClientId, Issuer, Jti, KeyId, SessionId, Subject};
+    use ostracon_core::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, Target};
     use proptest::prelude::*;
 
     use super::*;

@@ -1,10 +1,6 @@
 //! Data out of one store and into another, and the broom once the clock is settled.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::Path,
     sync::{
         Arc,
@@ -18,33 +14,17 @@ use axum::{
 };
 use ostracon_core::{Issuer, Jti, Note, Reason, Revocation, SessionId, Subject, Target, UnixTime};
 use ostracon_server::{
-    App, Clock, Config, admin, new_secret,
+    App, Clock, admin,
     transfer::{Format, Import, Imported, export},
 };
 use proptest::prelude::*;
 use serde_json::Value;
 use tower::ServiceExt;
 
-const NOW: u64 = 1_790_000_000;
+use crate::support::{self, NOW};
 
 fn open(dir: &Path, clock: Clock) -> (Arc<App>, String) {
-    let key = dir.join("hs.secret");
-    fs::write(&key, new_secret().unwrap().0).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let (secret, hash) = new_secret().unwrap();
-    let text = format!(
-        r#"
-data_dir = "denylist"
-tokens = {{ issuer = "https://auth.example", audience = "app" }}
-keys = [{{ kid = "k", alg = "HS256", secret_file = "hs.secret" }}]
-clients = [{{ id = "web", secret_sha256 = "{hash}", roles = ["admin"] }}]
-denylist = {{ cache = "1 MiB" }}
-"#
-    );
-    let path = dir.join("ostracon.toml");
-    fs::write(&path, text).unwrap();
-    let config = Config::load_with(&path, []).unwrap();
-    (App::open(config, clock).unwrap(), secret)
+    support::open(dir, clock, r#"["admin"]"#, r#"denylist = { cache = "1 MiB" }"#)
 }
 
 fn fixed() -> Clock {

@@ -1,13 +1,6 @@
 //! The routers inside somebody else's program: no listener, no configuration file but a text.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "embedded/guard.rs"]
-mod guard;
-
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::Path,
     sync::{
         Arc,
@@ -21,30 +14,14 @@ use axum::{
     http::{Request, StatusCode},
 };
 use ostracon_core::UnixTime;
-use ostracon_server::{App, Clock, Config, admin, new_secret, public};
+use ostracon_server::{App, Clock, admin, public};
 use serde_json::Value;
 use tower::ServiceExt;
 
-const NOW: u64 = 1_790_000_000;
+use crate::support::{self, NOW};
 
 fn open(dir: &Path, clock: Clock) -> (Arc<App>, String) {
-    let key = dir.join("hs.secret");
-    fs::write(&key, new_secret().unwrap().0).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let (secret, hash) = new_secret().unwrap();
-    let text = format!(
-        r#"
-data_dir = "denylist"
-tokens = {{ issuer = "https://auth.example", audience = "app" }}
-keys = [{{ kid = "k", alg = "HS256", secret_file = "hs.secret" }}]
-clients = [{{ id = "web", secret_sha256 = "{hash}", roles = ["issue", "revoke"] }}]
-"#
-    );
-    let path = dir.join("ostracon.toml");
-    fs::write(&path, text).unwrap();
-    let config = Config::load_with(&path, []).unwrap();
-    let app = App::open(config, clock).unwrap();
-    (app, secret)
+    support::open(dir, clock, r#"["issue", "revoke"]"#, "")
 }
 
 /// A request as the client, with `body` if it is a POST.
