@@ -18,7 +18,7 @@ use crate::{
     files::{self, DirLock},
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::{Keeper, Order},
-    opening::{self, State},
+    opening::{self, State, Took},
     options::{Durability, Options},
     prefilter::{
         Prefilter, SHARDS,
@@ -46,6 +46,7 @@ pub struct Denylist {
     replayed: u64,
     rebuilt: bool,
     prefilter_loaded: bool,
+    took: Took,
     /// Held until the threads have ended: fields are dropped in this order, after [`Denylist::drop`].
     _lock: DirLock,
 }
@@ -104,6 +105,7 @@ impl Denylist {
             recovered,
             replayed,
             rebuilt,
+            took,
         } = State::open(dir, &identity, options, saved.as_ref())?;
         let Recovered {
             journal,
@@ -120,6 +122,7 @@ impl Denylist {
             cut_bytes = cut,
             rebuilt,
             prefilter_loaded = loaded,
+            ?took,
             "opened the denylist"
         );
 
@@ -143,6 +146,7 @@ impl Denylist {
             replayed,
             rebuilt,
             prefilter_loaded: loaded,
+            took,
             _lock: lock,
         })
     }
@@ -490,6 +494,12 @@ impl Denylist {
     #[must_use]
     pub fn was_rebuilt(&self) -> bool {
         self.rebuilt
+    }
+
+    /// How long the parts of the opening took.
+    #[must_use]
+    pub fn took(&self) -> Took {
+        self.took
     }
 
     /// Whether the opening took the prefilter from where it was saved.

@@ -211,13 +211,10 @@ impl<'a> Keeper<'a> {
         // In the order of the rows, so that those of one leaf follow each other.
         let mut in_order: Vec<_> = changes.iter().collect();
         in_order.sort_unstable_by_key(|(digest, _)| **digest);
-        for (digest, change) in in_order {
-            if let Some(revocation) = change {
-                self.shared.engine.put(digest, revocation)?;
-            } else {
-                self.shared.engine.remove(digest)?;
-                self.note_gone(digest);
-            }
+        let news = in_order.iter().map(|(digest, change)| (*digest, change.as_ref()));
+        self.shared.engine.apply(news)?;
+        for (digest, _) in in_order.into_iter().filter(|(_, change)| change.is_none()) {
+            self.note_gone(digest);
         }
         self.shared.overlay.clear_old();
         self.shared.drained.1.notify_all();

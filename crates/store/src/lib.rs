@@ -64,6 +64,7 @@ pub use digest::{Digest, NotADigest};
 pub use error::StoreError;
 pub use figures::{Activity, Distribution};
 pub use files::write_new;
+pub use opening::Took;
 pub use options::{Durability, FALSE_POSITIVE_RATES, Options};
 pub use registry::{Registry, Seen, Session};
 pub use stats::{Filters, PrefilterState, Stats};

@@ -1,6 +1,10 @@
 //! Opening a store: the engine as it was left, and what the journal has beyond it.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use ostracon_core::{Revocation, UnixTime};
 
@@ -16,8 +20,9 @@ use crate::{
     prefilter::{Prefilter, saved::Saved},
 };
 
-/// Changes that a replay holds in memory before it hands them to the engine.
-const REPLAY_BATCH: usize = 65_536;
+/// Records that a replay holds in memory before it hands them to the engine: the more there are, the more of them share a
+/// leaf of its trees. Some 200 bytes each.
+const REPLAY_BATCH: usize = 1 << 18;
 
 /// The identity of the store in `dir`, which is begun if there is none.
 ///
@@ -70,6 +75,18 @@ pub(crate) struct State {
     pub(crate) replayed: u64,
     /// Whether the engine was damaged and is now rebuilt from the journal.
     pub(crate) rebuilt: bool,
+    pub(crate) took: Took,
+}
+
+/// How long the parts of an opening took.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Took {
+    /// Opening the engine.
+    pub engine: Duration,
+    /// Reading the journal: from the disk to what it comes to, all but what the engine does about it.
+    pub journal: Duration,
+    /// Writing to the engine what it lacked, and asking it what stood before.
+    pub rows: Duration,
 }
 
 impl State {
@@ -95,7 +112,9 @@ impl State {
     }
 
     fn assemble(dir: &Path, identity: &Identity, options: &Options, saved: Option<&Saved>) -> Result<Self, StoreError> {
+        let begun = Instant::now();
         let engine = Engine::open(&dir.join("sled"), identity.id, options.cache_bytes)?;
+        let opened = Instant::now();
         let Checkpoint {
             applied,
             forgotten_until,
@@ -114,7 +133,7 @@ impl State {
             |number, record| replay.apply(number, record),
         )?;
         let replayed = replay.replayed;
-        let (changes, forgotten) = replay.end()?;
+        let (changes, forgotten, rows) = replay.end()?;
         Ok(Self {
             engine,
             applied,
@@ -123,8 +142,19 @@ impl State {
             recovered,
             replayed,
             rebuilt: false,
+            took: Took {
+                engine: opened.saturating_duration_since(begun),
+                journal: opened.elapsed().saturating_sub(rows),
+                rows,
+            },
         })
     }
+}
+
+/// What a record does to the entry of a target.
+enum Step {
+    Revoke(Revocation),
+    Lift,
 }
 
 /// Records on their way from the journal into the engine, and what of them is still in memory.
@@ -136,12 +166,11 @@ pub(crate) struct Replay<'a> {
     replayed: u64,
     /// Filters that lack what is replayed.
     prefilter: Option<&'a Prefilter>,
-    /// What was asked for since the last lift, if there was one, in its order. What stood before is looked up at the end,
-    /// in the order of the rows: that is several times as fast as a look-up for each record.
-    asked: HashMap<Digest, Vec<Revocation>>,
-    /// What stands for certain.
-    changes: HashMap<Digest, Change>,
+    /// In the order of the journal. What stood before is looked up at the end, in the order of the rows: that is several
+    /// times as fast as a look-up for each record.
+    steps: Vec<(Digest, Step)>,
     forgotten: UnixTime,
+    in_engine: Duration,
 }
 
 impl<'a> Replay<'a> {
@@ -153,75 +182,84 @@ impl<'a> Replay<'a> {
             applied: 0,
             replayed: 0,
             prefilter: None,
-            asked: HashMap::new(),
-            changes: HashMap::new(),
+            steps: Vec::new(),
             forgotten,
+            in_engine: Duration::ZERO,
         }
     }
 
     pub(crate) fn apply(&mut self, number: u64, record: Record) -> Result<(), StoreError> {
-        if let (Some(prefilter), Record::Revoke(asked)) = (self.prefilter, &record) {
-            // I2: bits before rows, here too.
-            let target = asked.target().as_ref();
-            prefilter.insert(self.key.digest(target), target.kind());
-        }
-        if number <= self.applied {
-            return Ok(());
-        }
-        self.replayed = self.replayed.saturating_add(1);
-        match record {
-            Record::Forget(until) => self.forgotten = self.forgotten.max(until),
-            Record::Lift(target) => {
-                let digest = self.key.digest(target.as_ref());
-                self.asked.remove(&digest);
-                self.changes.insert(digest, None);
-            }
+        let is_news = number > self.applied;
+        let (digest, step) = match record {
             Record::Revoke(asked) => {
-                let digest = self.key.digest(asked.target().as_ref());
-                self.asked.entry(digest).or_default().push(asked);
+                let target = asked.target().as_ref();
+                let digest = self.key.digest(target);
+                if let Some(prefilter) = self.prefilter {
+                    // I2: bits before rows, here too.
+                    prefilter.insert(digest, target.kind());
+                }
+                (digest, Step::Revoke(asked))
             }
-        }
-        if self.asked.len().saturating_add(self.changes.len()) >= REPLAY_BATCH {
-            self.hand_over()?;
+            Record::Lift(target) => (self.key.digest(target.as_ref()), Step::Lift),
+            Record::Forget(until) => {
+                if is_news {
+                    self.replayed = self.replayed.saturating_add(1);
+                    self.forgotten = self.forgotten.max(until);
+                }
+                return Ok(());
+            }
+        };
+        if is_news {
+            self.replayed = self.replayed.saturating_add(1);
+            self.steps.push((digest, step));
+            if self.steps.len() >= REPLAY_BATCH {
+                self.hand_over()?;
+            }
         }
         Ok(())
     }
 
-    /// Merges what was asked for with what stood before it.
-    fn resolve(&mut self) -> Result<(), StoreError> {
-        let mut asked: Vec<_> = self.asked.drain().collect();
-        asked.sort_unstable_by_key(|(digest, _)| *digest);
-        for (digest, asked) in asked {
-            let mut standing = match self.changes.remove(&digest) {
-                Some(change) => change,
-                None => self.engine.get(&digest)?,
+    /// What stands after all steps so far, by digest: merged with what stood before them.
+    fn resolve(&mut self) -> Result<Vec<(Digest, Change)>, StoreError> {
+        let mut steps = std::mem::take(&mut self.steps);
+        // Those of one target stay in the order of the journal.
+        steps.sort_by_key(|(digest, _)| *digest);
+        let mut standing: Vec<(Digest, Change)> = Vec::with_capacity(steps.len());
+        for (digest, step) in steps {
+            let before = standing.pop_if(|(last, _)| *last == digest);
+            let change = match step {
+                Step::Lift => None,
+                Step::Revoke(asked) => {
+                    let before = match before {
+                        Some((_, before)) => before,
+                        None => self.engine.get(&digest)?,
+                    };
+                    Some(match before {
+                        None => asked,
+                        before => merged(&asked, before).0,
+                    })
+                }
             };
-            for asked in asked {
-                standing = Some(match standing {
-                    None => asked,
-                    standing => merged(&asked, standing).0,
-                });
-            }
-            self.changes.insert(digest, standing);
+            standing.push((digest, change));
         }
-        Ok(())
+        Ok(standing)
     }
 
     fn hand_over(&mut self) -> Result<(), StoreError> {
-        self.resolve()?;
-        for (digest, change) in self.changes.drain() {
-            match change {
-                Some(revocation) => self.engine.put(&digest, &revocation)?,
-                None => self.engine.remove(&digest)?,
-            }
-        }
+        let begun = Instant::now();
+        let standing = self.resolve()?;
+        self.engine
+            .apply(standing.iter().map(|(digest, change)| (digest, change.as_ref())))?;
+        self.in_engine = self.in_engine.saturating_add(begun.elapsed());
         Ok(())
     }
 
     /// What is not in the engine yet, and up to when entries may have been forgotten.
-    fn end(mut self) -> Result<(HashMap<Digest, Change>, UnixTime), StoreError> {
-        self.resolve()?;
-        Ok((self.changes, self.forgotten))
+    fn end(mut self) -> Result<(HashMap<Digest, Change>, UnixTime, Duration), StoreError> {
+        let begun = Instant::now();
+        let standing = self.resolve()?;
+        let in_engine = self.in_engine.saturating_add(begun.elapsed());
+        Ok((standing.into_iter().collect(), self.forgotten, in_engine))
     }
 
     /// Hands over what is left; answers up to when entries may have been forgotten.

@@ -58,8 +58,11 @@ impl Tally {
         (0..=u8::MAX).find(|shard| !self.is_counted(*shard))
     }
 
-    /// Takes in the rows of `shard`, which is then counted.
+    /// Takes in the rows of `shard`, which is then counted; a shard that is counted already stays as it is.
     pub(crate) fn take_in(&self, shard: u8, kinds: impl IntoIterator<Item = Kind>) {
+        if self.is_counted(shard) {
+            return;
+        }
         for count in kinds.into_iter().filter_map(|kind| self.count(kind)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
