@@ -26,7 +26,7 @@ use ostracon_benches::{
     plan,
     rounds::nanos,
 };
-use ostracon_core::{Policy, Reason, Revocation, Target, Targets};
+use ostracon_core::{Policy, Reason, Revocation, Target, Targets, UnixTime};
 use ostracon_store::{Denylist, Options, PrefilterState};
 
 /// Revocations handed over at once while the store is filled.
@@ -35,8 +35,11 @@ const CHUNK: u64 = 65_536;
 const SINGLE: u64 = 2_000;
 /// Checks of each sort in a step.
 const CHECKS: u64 = 4_096;
-/// How long the store is written to and asked at once.
+/// How long the store is written to and asked at once, with each sort of work beside.
 const UNDER_LOAD: Duration = Duration::from_secs(20);
+/// Entries that the work beside it writes or lets end at a time, and how long it rests in between: 8,000 a second at most.
+const BESIDE: u64 = 4_096;
+const REST: Duration = Duration::from_millis(500);
 
 const ROLE: &str = "OSTRACON_BENCH_ROLE";
 const READY: &str = "ready";
@@ -66,14 +69,25 @@ fn main() {
 fn run(dir: &Path, size: u64) {
     println!("\n{size} entries");
     step("fill", dir, size, true);
-    println!("\nafter a kill, the engine never opened before");
+    println!("\nafter a kill, the engine never closed before");
     step("open", dir, size, false);
     println!("\nafter a close");
     step("open", dir, size, false);
-    println!("\none writer and one reader for {} s", UNDER_LOAD.as_secs());
+    println!(
+        "\none writer and one reader, {} s with each work beside",
+        UNDER_LOAD.as_secs()
+    );
     step("load", dir, size, true);
-    println!("\nafter a kill in the middle of writing");
+    println!("\nafter a kill in the middle of writing, and without a saved prefilter");
+    let _ = fs::remove_file(dir.join("prefilter"));
     step("open", dir, size, false);
+    println!("\nwithout the engine's snapshots");
+    for (path, _) in engine_files(dir).filter(|(_, name)| name.starts_with("snap.")) {
+        fs::remove_file(path).expect("removed");
+    }
+    step("open", dir, size, false);
+    println!("\nfrom the journal alone");
+    step("replay", dir, size, false);
 }
 
 /// Runs one step and prints what it says; `kill`s it where it is done, or lets it close.
@@ -177,17 +191,34 @@ fn sizes(denylist: &Denylist, dir: &Path, size: u64) {
         f64::from(u32::try_from(stats.prefilter_bytes).expect("a count")) / least,
         filters.expected_rate
     );
-    let snapshot = fs::read_dir(dir.join("sled")).expect("readable").any(|entry| {
-        entry
+    let snapshots = engine_files(dir).filter(|(_, name)| name.starts_with("snap.")).count();
+    println!("parts of the engine with a snapshot: {snapshots}");
+}
+
+/// The files of the engine's parts, and their names.
+fn engine_files(dir: &Path) -> impl Iterator<Item = (PathBuf, String)> {
+    let entries = |dir: &Path| {
+        fs::read_dir(dir)
             .expect("readable")
-            .file_name()
-            .to_string_lossy()
-            .starts_with("snap.")
-    });
-    println!(
-        "a snapshot of the engine is {}",
-        if snapshot { "there" } else { "not there" }
-    );
+            .map(|entry| entry.expect("readable").path())
+    };
+    let parts = entries(&dir.join("sled")).filter(|path| path.is_dir());
+    let files: Vec<_> = parts.flat_map(|part| entries(&part)).collect();
+    files.into_iter().map(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        (path, name.unwrap_or_default())
+    })
+}
+
+/// Has the system forget what it holds of the engine's files, as long as they are not written to.
+fn chill(dir: &Path) {
+    for (path, _) in engine_files(dir).filter(|(path, _)| path.is_file()) {
+        let file = format!("if={}", path.display());
+        let done = Command::new("dd")
+            .args([&file, "iflag=nocache", "count=0", "status=none"])
+            .status();
+        assert!(done.expect("dd").success(), "dd");
+    }
 }
 
 fn resident_kib() -> u64 {
@@ -207,8 +238,9 @@ fn open(dir: &Path, size: u64) {
     assert!(is_denied(&denylist, &listed(size.saturating_sub(1))));
     assert!(!is_denied(&denylist, &token(UNLISTED)));
     println!(
-        "opened in {:.2} s, answered after {:.2} s; {} records replayed",
+        "opened in {:.2} s (the engine {:.2} s), answered after {:.2} s; {} records replayed",
         to_open.as_secs_f64(),
+        denylist.took().engine.as_secs_f64(),
         began.elapsed().as_secs_f64(),
         denylist.replayed()
     );
@@ -223,12 +255,15 @@ fn open(dir: &Path, size: u64) {
         (UNLISTED..UNLISTED.saturating_add(CHECKS)).map(token).collect(),
     );
     for (what, targets, denies) in [("listed", listed, true), ("unlisted", unlisted, false)] {
-        for time in ["first", "second"] {
+        for time in ["with nothing of the engine in memory", "and again"] {
+            if time != "and again" {
+                chill(dir);
+            }
             let mut latencies = Latencies::default();
             for target in &targets {
                 assert_eq!(latencies.time(|| is_denied(&denylist, target)), denies);
             }
-            latencies.print(&format!("{what}, {time} time"));
+            latencies.print(&format!("{what}, {time}"));
         }
     }
     sizes(&denylist, dir, size);
@@ -268,41 +303,102 @@ fn processor() -> Duration {
     Duration::from_nanos(first.parse().expect("a number"))
 }
 
-fn load(dir: &Path, size: u64) {
-    let denylist = opened(dir);
-    denylist.settle().expect("settled");
-    let over = AtomicBool::new(false);
-    let policy = Policy::default();
-    let (writes, listed, unlisted) = thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let (mut on, mut off) = (Latencies::default(), Latencies::default());
-            let entries: Vec<_> = present(size).collect();
-            let mut turn = entries.iter().cycle().zip(UNLISTED.saturating_add(CHECKS)..);
-            while !over.load(Ordering::Relaxed) {
-                let (entry, n) = turn.next().expect("without end");
-                let other = token(n);
-                assert!(on.time(|| is_denied(&denylist, entry)));
-                off.time(|| is_denied(&denylist, &other));
+/// What goes on while one thread writes and one asks.
+#[derive(Clone, Copy, Debug)]
+enum Beside {
+    Nothing,
+    /// Entries that have ended are written and swept.
+    Sweep,
+    /// The filters are built anew.
+    Rebuild,
+    /// Parts of the engine are opened anew, more often than they are by themselves.
+    Reopen,
+}
+
+impl Beside {
+    fn work(self, denylist: &Denylist, over: &AtomicBool) {
+        let mut from = UNLISTED << 4;
+        let ended = UnixTime::from_secs(NOW.as_secs().saturating_sub(3_600));
+        let mut times = 0_u64;
+        while !over.load(Ordering::Relaxed) {
+            let targets = (from..from.saturating_add(BESIDE)).map(token);
+            let revoked = targets.map(|target| Revocation::new(target, Reason::Logout, &Policy::default(), NOW));
+            match self {
+                Self::Nothing => return,
+                Self::Sweep => {
+                    let ended: Vec<_> = revoked.map(|one| one.expiring(ended, &Policy::default())).collect();
+                    denylist.revoke_many(ended).expect("durable");
+                    denylist.settle().expect("settled");
+                    denylist.sweep(NOW).expect("swept");
+                }
+                Self::Rebuild => drop(denylist.rebuild_prefilter().expect("rebuilt")),
+                Self::Reopen => {
+                    denylist.revoke_many(revoked).expect("durable");
+                }
             }
-            (on, off)
-        });
-        let mut writes = Latencies::default();
-        let began = Instant::now();
-        for n in UNLISTED << 1.. {
-            let asked = Revocation::new(token(n), Reason::Logout, &policy, NOW);
-            assert!(writes.time(|| denylist.revoke(asked)).expect("durable").changed);
-            if began.elapsed() >= UNDER_LOAD {
-                break;
-            }
+            from = from.saturating_add(BESIDE);
+            times = times.saturating_add(1);
+            thread::sleep(REST);
         }
-        over.store(true, Ordering::Relaxed);
-        let (on, off) = reader.join().expect("it read");
-        (writes, on, off)
-    });
-    writes.print("durable revocation");
-    listed.print("check, listed");
-    unlisted.print("check, unlisted");
-    ready();
+        println!("{self:?}: {times} times");
+    }
+}
+
+fn load(dir: &Path, size: u64) {
+    let often = Options {
+        // With what `Beside::Reopen` writes, each part several times.
+        reopen_after: 1_024,
+        ..Options::default()
+    };
+    let mut numbers = UNLISTED << 1..;
+    for beside in [Beside::Nothing, Beside::Sweep, Beside::Rebuild, Beside::Reopen] {
+        let options = if matches!(beside, Beside::Reopen) {
+            &often
+        } else {
+            &Options::default()
+        };
+        let denylist = Denylist::open(dir, options).expect("a store");
+        denylist.settle().expect("settled");
+        println!("{beside:?}");
+        let over = AtomicBool::new(false);
+        let policy = Policy::default();
+        let (writes, listed, unlisted) = thread::scope(|scope| {
+            scope.spawn(|| beside.work(&denylist, &over));
+            let reader = scope.spawn(|| {
+                let (mut on, mut off) = (Latencies::default(), Latencies::default());
+                let entries: Vec<_> = present(size).collect();
+                let mut turn = entries.iter().cycle().zip(UNLISTED.saturating_add(CHECKS)..);
+                while !over.load(Ordering::Relaxed) {
+                    let (entry, n) = turn.next().expect("without end");
+                    let other = token(n);
+                    assert!(on.time(|| is_denied(&denylist, entry)));
+                    off.time(|| is_denied(&denylist, &other));
+                }
+                (on, off)
+            });
+            let mut writes = Latencies::default();
+            let began = Instant::now();
+            while began.elapsed() < UNDER_LOAD {
+                let asked = Revocation::new(
+                    token(numbers.next().expect("without end")),
+                    Reason::Logout,
+                    &policy,
+                    NOW,
+                );
+                assert!(writes.time(|| denylist.revoke(asked)).expect("durable").changed);
+            }
+            over.store(true, Ordering::Relaxed);
+            let (on, off) = reader.join().expect("it read");
+            (writes, on, off)
+        });
+        writes.print("  durable revocation");
+        listed.print("  check, listed");
+        unlisted.print("  check, unlisted");
+        println!("  parts opened anew: {}", denylist.stats().reopened);
+        if matches!(beside, Beside::Reopen) {
+            ready();
+        }
+    }
 }
 
 /// How long each call of some sort took, in nanoseconds.
@@ -327,9 +423,10 @@ impl Latencies {
             nanos(Duration::from_nanos(took).as_secs_f64() * 1e9)
         };
         println!(
-            "{what}: half within {}, 99 % within {}, longest {} ({} of them)",
+            "{what}: half within {}, 99 % within {}, 99.9 % within {}, longest {} ({} of them)",
             at(500),
             at(990),
+            at(999),
             at(1000),
             self.0.len()
         );

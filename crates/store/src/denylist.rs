@@ -462,6 +462,7 @@ impl Denylist {
             lookups: shared.lookups.load(Ordering::Relaxed),
             misses: shared.misses.load(Ordering::Relaxed),
             entries: shared.engine.entries(),
+            reopened: shared.engine.reopened(),
             activity: shared.figures.read(),
             waiting: shared.overlay.len(),
             journal_bytes: sealed_bytes.saturating_add(shared.open_segment_bytes.load(Ordering::Relaxed)),

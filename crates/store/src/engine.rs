@@ -9,8 +9,10 @@
 //!
 //! One thread writes; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
 
+mod copy;
 mod counting;
 mod fence;
+mod parts;
 mod survey;
 
 use std::{
@@ -26,6 +28,7 @@ use ostracon_core::{Revocation, UnixTime};
 use self::fence::Failure;
 pub(crate) use self::{
     fence::{LastHandle, fence, open_unlocked},
+    parts::{Parts, is_there},
     survey::{Claim, Survey},
 };
 use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row, tally::Tally};
@@ -169,11 +172,6 @@ impl Engine {
         self.run(|| self.rows.get(digest.as_bytes()))?
             .map(|bytes| self.decode(&bytes))
             .transpose()
-    }
-
-    /// Writes the row of `digest` and its index row.
-    pub(crate) fn put(&self, digest: &Digest, revocation: &Revocation) -> Result<(), StoreError> {
-        self.apply([(digest, Some(revocation))])
     }
 
     /// Writes the rows and index rows of `changes`, and removes those that are none any more. Fastest by far in the order
@@ -414,6 +412,10 @@ mod tests {
         )
     }
 
+    fn put(engine: &Engine, digest: &Digest, revocation: &Revocation) -> Result<(), StoreError> {
+        engine.apply([(digest, Some(revocation))])
+    }
+
     /// Each entry and its index row; the sweeper's leftovers are index rows without an entry.
     fn unindexed(engine: &Engine) -> usize {
         let rows = engine.rows.iter().map(Result::unwrap);
@@ -439,7 +441,7 @@ mod tests {
                 match what {
                     0 | 1 => {
                         let (digest, entry) = entry(n, time);
-                        engine.put(&digest, &entry).unwrap();
+                        put(&engine, &digest, &entry).unwrap();
                         model.insert(n, time);
                     }
                     2 => {
@@ -491,7 +493,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
         let (digest, later) = entry(1, 100);
-        engine.put(&digest, &later).unwrap();
+        put(&engine, &digest, &later).unwrap();
         // As a crash between the two writes leaves it: an earlier end in the index, and one of no entry at all.
         engine
             .due
@@ -510,7 +512,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
         let (digest, kept) = entry(1, 100);
-        engine.put(&digest, &kept).unwrap();
+        put(&engine, &digest, &kept).unwrap();
         let mut row = engine.rows.get(digest.as_bytes()).unwrap().unwrap().to_vec();
         row[3] ^= 1;
         engine.rows.insert(digest.as_bytes(), row).unwrap();
@@ -524,12 +526,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::open(dir.path(), [1; 16], 1 << 20).unwrap();
         let (digest, kept) = entry(1, 100);
-        engine.put(&digest, &kept).unwrap();
+        put(&engine, &digest, &kept).unwrap();
         let full = || sled::Error::Io(io::ErrorKind::StorageFull.into());
         let failed = engine.write::<()>(|| Err(full())).unwrap_err();
         assert!(matches!(failed, StoreError::Io { .. }) && failed.to_string().contains("free some space"));
         assert_eq!(engine.get(&digest).unwrap(), Some(kept.clone()));
-        assert!(matches!(engine.put(&digest, &kept), Err(StoreError::ReadOnly(_))));
+        assert!(matches!(put(&engine, &digest, &kept), Err(StoreError::ReadOnly(_))));
         assert!(engine.failure().is_some() && !dir.path().join(DAMAGED).exists());
     }
 

@@ -192,6 +192,7 @@ impl<'a> Keeper<'a> {
             .is_some_and(|since| since.elapsed() >= CHECKPOINT_AFTER);
         if due || self.unsaved >= CHECKPOINT_CHANGES {
             self.save()?;
+            self.reopen()?;
         }
         let more = self.rebuild()? || drained;
         self.save_filters_when_due(more);
@@ -211,8 +212,11 @@ impl<'a> Keeper<'a> {
         // In the order of the rows, so that those of one leaf follow each other.
         let mut in_order: Vec<_> = changes.iter().collect();
         in_order.sort_unstable_by_key(|(digest, _)| **digest);
-        let news = in_order.iter().map(|(digest, change)| (*digest, change.as_ref()));
-        self.shared.engine.apply(news)?;
+        let news: Vec<_> = in_order
+            .iter()
+            .map(|(digest, change)| (*digest, change.as_ref()))
+            .collect();
+        self.shared.engine.apply(&news)?;
         for (digest, _) in in_order.into_iter().filter(|(_, change)| change.is_none()) {
             self.note_gone(digest);
         }
@@ -252,6 +256,19 @@ impl<'a> Keeper<'a> {
             sealed.remove(0);
         }
         Ok(())
+    }
+
+    /// Opens a part of the engine anew, if one is due; whether one was. All that the engine has must be in a checkpoint.
+    fn reopen(&self) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        let reopened = self.shared.engine.reopen_one(Checkpoint {
+            applied: self.applied,
+            forgotten_until: self.shared.forgotten_until(),
+        })?;
+        if reopened {
+            tracing::debug!(took = ?begun.elapsed(), "opened a part of the engine anew");
+        }
+        Ok(reopened)
     }
 
     fn sweep(&mut self, until: UnixTime, limit: usize) -> Result<Batch, StoreError> {
@@ -330,6 +347,7 @@ impl<'a> Keeper<'a> {
         self.save()?;
         while self.rebuild()? {}
         while self.shared.engine.count(COUNTED_A_TURN)? {}
+        while self.reopen()? {}
         self.save_filters();
         Ok(())
     }

@@ -11,7 +11,7 @@ use ostracon_core::{Revocation, UnixTime};
 use crate::{
     committer::merged,
     digest::{Digest, DigestKey},
-    engine::{self, Checkpoint, Engine},
+    engine::{self, Checkpoint, Parts},
     error::StoreError,
     identity::Identity,
     journal::{self, Record, Recovered},
@@ -65,7 +65,7 @@ fn renew(dir: &Path, identity: &Identity) -> Result<(), StoreError> {
 
 /// What an opening puts together: the engine, and what the journal has beyond it.
 pub(crate) struct State {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Parts,
     /// The last record that the engine has by its own account.
     pub(crate) applied: u64,
     pub(crate) changes: HashMap<Digest, Change>,
@@ -113,7 +113,7 @@ impl State {
 
     fn assemble(dir: &Path, identity: &Identity, options: &Options, saved: Option<&Saved>) -> Result<Self, StoreError> {
         let begun = Instant::now();
-        let engine = Engine::open(&dir.join("sled"), identity.id, options.cache_bytes)?;
+        let engine = Parts::open(&dir.join("sled"), identity.id, options)?;
         let opened = Instant::now();
         let Checkpoint {
             applied,
@@ -128,7 +128,7 @@ impl State {
             &dir.join("journal"),
             identity.id,
             options.segment_bytes,
-            applied,
+            engine.reached()?,
             saved.map_or(applied, |saved| saved.covers.min(applied)),
             |number, record| replay.apply(number, record),
         )?;
@@ -160,7 +160,7 @@ enum Step {
 /// Records on their way from the journal into the engine, and what of them is still in memory.
 pub(crate) struct Replay<'a> {
     key: &'a DigestKey,
-    engine: &'a Engine,
+    engine: &'a Parts,
     /// The last record that the engine has.
     applied: u64,
     replayed: u64,
@@ -175,7 +175,7 @@ pub(crate) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     /// A replay over what `engine` has.
-    pub(crate) fn over(engine: &'a Engine, key: &'a DigestKey, forgotten: UnixTime) -> Self {
+    pub(crate) fn over(engine: &'a Parts, key: &'a DigestKey, forgotten: UnixTime) -> Self {
         Self {
             key,
             engine,
@@ -248,8 +248,11 @@ impl<'a> Replay<'a> {
     fn hand_over(&mut self) -> Result<(), StoreError> {
         let begun = Instant::now();
         let standing = self.resolve()?;
-        self.engine
-            .apply(standing.iter().map(|(digest, change)| (digest, change.as_ref())))?;
+        let changes: Vec<_> = standing
+            .iter()
+            .map(|(digest, change)| (digest, change.as_ref()))
+            .collect();
+        self.engine.apply(&changes)?;
         self.in_engine = self.in_engine.saturating_add(begun.elapsed());
         Ok(())
     }

@@ -30,6 +30,12 @@ pub struct Options {
     pub false_positive_rate: f64,
     /// The bytes of rows that the engine keeps in memory. Its page table comes on top, some 80 bytes an entry.
     pub cache_bytes: u64,
+    /// How many parts a new engine has: a power of two up to 64, or else one; an engine that is there keeps those that it
+    /// has. Each opens by itself, several at once, and is opened anew by itself; each takes a megabyte of disk and memory.
+    pub engine_parts: usize,
+    /// The fewest writes after which a part of the engine is opened anew in the background, so that the next start has
+    /// less to read. A quarter of what is listed in it, if that is more.
+    pub reopen_after: usize,
     /// The size at which a journal segment is closed and the next begun, in bytes.
     pub segment_bytes: u64,
     /// When a write is told to be done.
@@ -42,6 +48,8 @@ impl Default for Options {
             prefilter: true,
             false_positive_rate: 0.001,
             cache_bytes: 64 << 20,
+            engine_parts: 16,
+            reopen_after: 1 << 16,
             segment_bytes: 64 << 20,
             durability: Durability::Sync,
         }

@@ -13,7 +13,7 @@ use ostracon_core::{Issuer, Revocation, TargetRef, UnixTime};
 use crate::{
     committer::Queue,
     digest::{Digest, DigestKey, IssuerDigest},
-    engine::Engine,
+    engine::Parts,
     error::StoreError,
     feed::Feed,
     figures::Figures,
@@ -31,7 +31,7 @@ pub(crate) fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) key: DigestKey,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Parts,
     pub(crate) overlay: Overlay,
     pub(crate) prefilter: Option<Prefilter>,
     pub(crate) queue: Queue,
@@ -65,7 +65,7 @@ impl core::fmt::Debug for DigestKey {
 impl Shared {
     pub(crate) fn new(
         key: DigestKey,
-        engine: Engine,
+        engine: Parts,
         prefilter: Option<Prefilter>,
         sealed: Vec<Sealed>,
         feed: Feed,

@@ -57,6 +57,8 @@ pub struct Stats {
     /// Entries that the engine holds, by kind, those that have expired and are not yet swept included; none while they are
     /// counted after an end that was no close.
     pub entries: Option<[(Kind, u64); Kind::ALL.len()]>,
+    /// How many times a part of the engine was opened anew, so that the next start has less to read.
+    pub reopened: u64,
     /// What it did since the opening.
     pub activity: Activity,
     /// Changes that are in the journal and not yet in the engine.

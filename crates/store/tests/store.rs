@@ -25,6 +25,8 @@ mod figures;
 mod filters;
 #[path = "store/model.rs"]
 mod model;
+#[path = "store/parts.rs"]
+mod parts;
 #[path = "store/promises.rs"]
 mod promises;
 #[path = "store/stored.rs"]

@@ -53,7 +53,7 @@ fn a_store_is_checked_and_mended_while_no_server_has_it() {
     }
 
     let store = home.path().join("denylist");
-    fs::write(store.join("sled/conf"), b"not a configuration of any engine").unwrap();
+    fs::write(store.join("sled/00-of-16/conf"), b"not a configuration of any engine").unwrap();
     let found = check(&home, &["--json"]);
     assert_eq!(found.status.code(), Some(1));
     let report = json(&found);

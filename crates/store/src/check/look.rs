@@ -11,7 +11,7 @@ use super::report::{Part, Remedy, Report};
 use crate::{
     committer::merged,
     digest::Digest,
-    engine::{Checkpoint, Claim, Engine, Survey},
+    engine::{Checkpoint, Claim, Parts, Survey, is_there},
     error::StoreError,
     identity::Identity,
     journal::{self, Record},
@@ -24,7 +24,7 @@ pub(super) struct Look {
     pub(super) report: Report,
     pub(super) identity: Option<Identity>,
     /// The engine, where it can be read to the end.
-    pub(super) engine: Option<Engine>,
+    pub(super) engine: Option<Parts>,
     pub(super) checkpoint: Checkpoint,
     pub(super) journal: Journaled,
     /// Why the journal is not to be built on.
@@ -140,14 +140,14 @@ impl Look {
         let path = dir.join("sled");
         self.report.counts.to_replay = self.report.counts.records;
         // Opening would make one.
-        if !path.join("db").exists() {
+        if !is_there(&path) {
             self.report
                 .note(Part::Engine, &path, "it is missing; it is made anew from the journal");
             return;
         }
-        let cache = Options::default().cache_bytes;
-        let read = Engine::open(&path, identity.id, cache).and_then(|engine| {
+        let read = Parts::open(&path, identity.id, &Options::default()).and_then(|engine| {
             let claim = engine.claim()?;
+            let reached = if claim == Claim::Damaged { 0 } else { engine.reached()? };
             if let Claim::Made(checkpoint) = claim {
                 self.checkpoint = checkpoint;
             }
@@ -159,9 +159,9 @@ impl Look {
                 }
                 Ok(())
             })?;
-            Ok((engine, claim, survey))
+            Ok((engine, claim, reached, survey))
         });
-        let (engine, claim, survey) = match read {
+        let (engine, claim, reached, survey) = match read {
             Ok(read) => read,
             Err(error) => {
                 self.report.find_error(Part::Engine, &path, &error, Remedy::Rebuild);
@@ -169,7 +169,7 @@ impl Look {
             }
         };
         self.rows(&path, survey);
-        self.claim(dir, &path, claim);
+        self.claim(dir, &path, claim, reached);
         self.compare(dir, identity, &engine);
         self.engine = Some(engine);
     }
@@ -219,11 +219,11 @@ impl Look {
         }
     }
 
-    fn claim(&mut self, dir: &Path, path: &Path, claim: Claim) {
+    fn claim(&mut self, dir: &Path, path: &Path, claim: Claim, reached: u64) {
         let last = self.journal.last;
         match claim {
-            Claim::Made(Checkpoint { applied, .. }) if applied > last => {
-                let problem = format!("it ends at record {last}, though {applied} were written");
+            Claim::Made(_) if reached > last => {
+                let problem = format!("it ends at record {last}, though {reached} were written");
                 let journal = dir.join("journal");
                 self.report.find(Part::Journal, &journal, &*problem, Remedy::Restore);
                 self.journal_problem
@@ -244,7 +244,7 @@ impl Look {
     }
 
     /// Holds the rows against the records that they are said to have.
-    fn compare(&mut self, dir: &Path, identity: &Identity, engine: &Engine) {
+    fn compare(&mut self, dir: &Path, identity: &Identity, engine: &Parts) {
         let applied = self.checkpoint.applied;
         let forgotten = self.journal.forgotten.max(self.checkpoint.forgotten_until);
         let (journaled, mut lacking) = (&self.journal, 0_u64);

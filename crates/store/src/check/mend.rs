@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     denylist::{Denylist, SWEEP_BATCH},
-    engine::{Checkpoint, Engine, set_aside},
+    engine::{Checkpoint, Parts, set_aside},
     error::StoreError,
     files::{self, DirLock},
     identity::Identity,
@@ -71,7 +71,7 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
         return Err(problem.clone());
     }
     let fresh = place_beside(&dir.join("sled"))?;
-    let engine = Engine::open(&fresh, identity.id, Options::default().cache_bytes)?;
+    let engine = Parts::open(&fresh, identity.id, &Options::default())?;
     let mut mended = Mended {
         unreadable: looked.unreadable_rows,
         ..Mended::default()
@@ -154,7 +154,7 @@ fn identity_of(dir: &Path) -> Result<Identity, StoreError> {
 /// journal, how many entries there are, and how many of them were appended.
 fn write_missing(
     mut journal: Journal,
-    engine: &Engine,
+    engine: &Parts,
     identity: &Identity,
     known: Option<&Look>,
     forgotten: ostracon_core::UnixTime,

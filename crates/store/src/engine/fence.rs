@@ -67,11 +67,11 @@ impl Drop for LastHandle {
 /// sled gives up its lock some time after it was dropped, when its last background thread has ended. The directory is
 /// this process's own (`DirLock`), so a lock that is still held is one of those.
 pub(crate) fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
-    let mut tries = 0..250;
+    let mut tries = 0..2_500;
     loop {
         match config.open() {
             Err(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") && tries.next().is_some() => {
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::thread::sleep(std::time::Duration::from_millis(2));
             }
             other => return other,
         }

@@ -28,6 +28,23 @@ pub(crate) struct Survey {
     pub(crate) malformed: u64,
 }
 
+impl Survey {
+    /// Takes in what another part of the engine holds.
+    pub(super) fn add(&mut self, other: Self) {
+        for (sum, count) in [
+            (&mut self.rows, other.rows),
+            (&mut self.damaged, other.damaged),
+            (&mut self.misplaced, other.misplaced),
+            (&mut self.unindexed, other.unindexed),
+            (&mut self.index_rows, other.index_rows),
+            (&mut self.leftovers, other.leftovers),
+            (&mut self.malformed, other.malformed),
+        ] {
+            *sum = sum.saturating_add(count);
+        }
+    }
+}
+
 /// What a checkpoint says, if it says anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Claim {

@@ -3,14 +3,19 @@
 use std::{fs, path::Path};
 
 use ostracon_core::Policy;
-use ostracon_store::{ClosedStore, Denylist, Part, Remedy, Report, StoreError};
+use ostracon_store::{ClosedStore, Denylist, Options, Part, Remedy, Report, StoreError};
 
-use crate::support::{NOW, at, denied, harm, open, revocation, segments, token};
+use crate::support::{NOW, at, denied, harm, open, options, revocation, segments, token};
 
 /// Entries 0 to 99, of which some were lifted and some swept, closed in good order.
 fn closed() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let denylist = open(dir.path());
+    // In one part, so that what is done to a row is done to one row.
+    let whole = Options {
+        engine_parts: 1,
+        ..options(true)
+    };
+    let denylist = Denylist::open(dir.path(), &whole).unwrap();
     for tens in 0..10 {
         let ten = tens * 10..(tens + 1) * 10;
         denylist.revoke_many(ten.map(|n| revocation(token(n)))).unwrap();
@@ -237,7 +242,7 @@ fn i5_a_damaged_journal_is_begun_anew_with_all_that_can_be_read_and_not_by_itsel
 
 fn open_is_refused(dir: &Path, segment: usize) -> String {
     // A segment that the engine is past is not read at a start; its absence and the end's are seen.
-    let opened = Denylist::open(dir, &crate::support::options(false));
+    let opened = Denylist::open(dir, &options(false));
     assert!(segment == 0 || opened.is_err());
     opened.map_or_else(|error| error.to_string(), |_| String::new())
 }
@@ -352,6 +357,6 @@ fn a_segment_of_a_newer_format_is_not_given_up() {
     let store = || ClosedStore::take(dir.path()).unwrap();
     assert!(matches!(store().repair(), Err(StoreError::Newer { found: 2, .. })));
     assert!(matches!(store().rebuild(), Err(StoreError::Newer { found: 2, .. })));
-    let error = Denylist::open(dir.path(), &crate::support::options(true)).unwrap_err();
+    let error = Denylist::open(dir.path(), &options(true)).unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }) && error.to_string().contains("upgrade"));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use ostracon_core::Targets;
 use ostracon_store::{Denylist, StoreError};
 
-use crate::support::{NOW, at, denied, harm, open, options, revocation, segments, snapshot, token};
+use crate::support::{NOW, at, denied, engine_parts, harm, open, options, revocation, segments, snapshot, token};
 
 fn with_hundred() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -27,7 +27,11 @@ fn i4_a_lost_engine_is_rebuilt_from_the_journal() {
 #[test]
 fn i4_a_damaged_engine_is_set_aside_and_rebuilt_from_the_journal() {
     let dir = with_hundred();
-    fs::write(dir.path().join("sled/conf"), b"not a configuration of any engine").unwrap();
+    fs::write(
+        engine_parts(dir.path())[0].join("conf"),
+        b"not a configuration of any engine",
+    )
+    .unwrap();
     let denylist = open(dir.path());
     assert_eq!((denylist.replayed(), denylist.was_rebuilt()), (100, true));
     assert!((0..100).all(|n| denied(&denylist, &token(n))));
@@ -40,7 +44,7 @@ fn i4_a_damaged_engine_is_set_aside_and_rebuilt_from_the_journal() {
 #[test]
 fn i4_an_engine_that_was_seen_to_be_damaged_is_rebuilt_at_the_next_opening() {
     let dir = with_hundred();
-    fs::write(dir.path().join("sled/damaged"), b"").unwrap();
+    fs::write(engine_parts(dir.path())[1].join("damaged"), b"").unwrap();
     let denylist = open(dir.path());
     assert!(denylist.was_rebuilt() && (0..100).all(|n| denied(&denylist, &token(n))));
 }
@@ -176,15 +180,16 @@ fn i5_after_an_engine_error_writes_are_refused_and_reads_go_on() {
 #[test]
 fn i5_an_engine_that_is_flipped_or_cut_anywhere_forgives_nobody() {
     let (dir, copy) = (with_hundred(), tempfile::tempdir().unwrap());
-    let files: Vec<_> = fs::read_dir(dir.path().join("sled"))
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.file_type().unwrap().is_file())
-        .map(|entry| entry.file_name())
+    let files: Vec<_> = engine_parts(dir.path())
+        .iter()
+        .flat_map(|part| fs::read_dir(part).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
         .collect();
     let (mut harmed, mut noticed) = (0, 0);
     for name in files {
-        let good = fs::read(dir.path().join("sled").join(&name)).unwrap();
+        let good = fs::read(dir.path().join(&name)).unwrap();
         // Where there is something: most of a file is zeros.
         let written: Vec<_> = (0..good.len()).filter(|at| good[*at] != 0).collect();
         for place in written.iter().step_by(written.len() / 12 + 1) {
@@ -196,7 +201,7 @@ fn i5_an_engine_that_is_flipped_or_cut_anywhere_forgives_nobody() {
                 } else {
                     bad[*place] ^= 0x10;
                 }
-                fs::write(copy.path().join("sled").join(&name), bad).unwrap();
+                fs::write(copy.path().join(&name), bad).unwrap();
                 harmed += 1;
                 let what = format!("{} at {place}, cut: {cut}", name.display());
                 for start in 0..2 {

@@ -69,6 +69,8 @@ pub(crate) fn options(prefilter: bool) -> Options {
     Options {
         prefilter,
         cache_bytes: 4 << 20,
+        engine_parts: 2,
+        reopen_after: 16,
         segment_bytes: 2048,
         ..Options::default()
     }
@@ -90,7 +92,13 @@ pub(crate) fn denied(denylist: &Denylist, target: &Target) -> bool {
 pub(crate) fn snapshot(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     // The engine first: the journal is then at least as far, as it always is.
-    for part in ["sled", "journal", ""] {
+    let parts = engine_parts(from).into_iter();
+    let parts: Vec<_> = parts.map(|path| path.strip_prefix(from).unwrap().to_owned()).collect();
+    for part in parts
+        .iter()
+        .map(std::path::PathBuf::as_path)
+        .chain(["sled", "journal", ""].map(Path::new))
+    {
         let (from, to) = (from.join(part), to.join(part));
         fs::create_dir_all(&to).unwrap();
         for entry in fs::read_dir(&from).unwrap().map(Result::unwrap) {
@@ -112,11 +120,28 @@ pub(crate) fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
     paths
 }
 
-/// The engine's trees, for harm to be done to them.
-pub(crate) fn harm(dir: &Path, harm: impl FnOnce(&sled::Tree, &sled::Tree, &sled::Tree)) {
+/// Where the parts of the engine are.
+pub(crate) fn engine_parts(dir: &Path) -> Vec<std::path::PathBuf> {
+    let sled = dir.join("sled");
+    let is_part = |path: &std::path::PathBuf| path.to_str().unwrap().contains("-of-");
+    let mut parts: Vec<_> = fs::read_dir(&sled)
+        .map(|entries| entries.map(|e| e.unwrap().path()).filter(is_part).collect())
+        .unwrap_or_default();
+    parts.sort();
+    if parts.is_empty() { vec![sled] } else { parts }
+}
+
+/// The trees of each part of the engine, for harm to be done to them.
+pub(crate) fn harm(dir: &Path, harm: impl Fn(&sled::Tree, &sled::Tree, &sled::Tree)) {
+    for part in engine_parts(dir) {
+        harm_part(&part, &harm);
+    }
+}
+
+fn harm_part(part: &Path, harm: impl Fn(&sled::Tree, &sled::Tree, &sled::Tree)) {
     let mut tries = 0..250;
     let db = loop {
-        match sled::open(dir.join("sled")) {
+        match sled::open(part) {
             Ok(db) => break db,
             // sled's threads give up its lock a little after it was dropped.
             Err(error) => assert!(tries.next().is_some(), "{error}"),
