@@ -34,7 +34,7 @@ pub struct Options {
     /// has. Each opens by itself, several at once, and is opened anew by itself; each takes a megabyte of disk and memory.
     pub engine_parts: usize,
     /// The fewest writes after which a part of the engine is opened anew in the background, so that the next start has
-    /// less to read. A quarter of what is listed in it, if that is more.
+    /// less to read. In large stores it is about a quarter of what is listed in the part.
     pub reopen_after: usize,
     /// The size at which a journal segment is closed and the next begun, in bytes.
     pub segment_bytes: u64,

@@ -34,9 +34,17 @@ use crate::{
 /// How many entries there are, of each kind.
 type Entries = [(Kind, u64); Kind::ALL.len()];
 
-/// A part is opened anew after as many writes as it has entries, divided by this: often enough for an opening to have
-/// little to read, and rarely enough to cost a fraction of the writes themselves.
-const REOPEN_SHARE: usize = 4;
+/// While all parts together have taken in fewer writes than they have entries, divided by this, since each was opened,
+/// none is opened anew; then the one with the most of them. So an opening has little to read, all parts never come due
+/// together, and each is read whole once for every quarter of it that is written.
+const REOPEN_SHARE: u64 = 8;
+
+/// Changes from which on they are written to several parts at once, and by how many threads at most.
+const SIDE_BY_SIDE: usize = 2048;
+const MOST_THREADS: usize = 4;
+
+/// What is to become of an entry.
+type Named<'a> = (&'a Digest, Option<&'a Revocation>);
 
 /// The parts of an engine, in the order of their digests.
 pub(crate) struct Parts {
@@ -121,9 +129,16 @@ impl Parts {
         let count = u64::try_from(paths.len()).unwrap_or(1);
         let cache_bytes = options.cache_bytes.checked_div(count).unwrap_or(options.cache_bytes);
         let named: Vec<_> = paths.into_iter().zip(part_ids(store, count)).collect();
-        let parts = open_all(&named, cache_bytes)?;
+        let opened = side_by_side(&named, threads(), |(path, store)| {
+            Ok(Part {
+                place: RwLock::new(Place::Open(Arc::new(Engine::open(path, *store, cache_bytes)?))),
+                path: path.clone(),
+                store: *store,
+                written: AtomicUsize::new(0),
+            })
+        });
         Ok(Self {
-            all: parts,
+            all: opened?,
             cache_bytes,
             reopen_after: options.reopen_after,
             reopening: Mutex::default(),
@@ -167,18 +182,23 @@ impl Parts {
         }
     }
 
-    /// See [`Engine::apply`]; `changes` must be in the order of their digests.
-    pub(crate) fn apply(&self, changes: &[(&Digest, Option<&Revocation>)]) -> Result<(), StoreError> {
-        let mut rest = changes;
+    /// See [`Engine::apply`]; `changes` must be in the order of their digests. Many are written to several parts at once.
+    pub(crate) fn apply(&self, changes: &[Named<'_>]) -> Result<(), StoreError> {
+        let (mut shares, mut rest) = (Vec::new(), changes);
         while let Some((first, _)) = rest.first() {
             let part = self.part(first.shard())?;
-            let of_part = |(digest, _): &(&Digest, _)| self.part(digest.shard()).is_ok_and(|p| core::ptr::eq(p, part));
+            let of_part = |(digest, _): &Named<'_>| self.part(digest.shard()).is_ok_and(|p| core::ptr::eq(p, part));
             let (here, behind) = rest.split_at(rest.partition_point(of_part));
-            self.opened(part)?.apply(here.iter().copied())?;
-            part.written.fetch_add(here.len(), Ordering::Relaxed);
+            shares.push((part, here));
             rest = behind;
         }
-        Ok(())
+        let threads = if changes.len() < SIDE_BY_SIDE { 1 } else { threads() };
+        let written = side_by_side(&shares, threads, |(part, changes)| {
+            self.opened(part)?.apply(changes.iter().copied())?;
+            part.written.fetch_add(changes.len(), Ordering::Relaxed);
+            Ok(())
+        });
+        written.map(drop)
     }
 
     /// Writes the row of `digest` and its index row.
@@ -339,30 +359,30 @@ impl Parts {
         self.reopened.load(Ordering::Relaxed)
     }
 
-    /// Opens one part anew that has taken in enough since it was opened, all of which is in `checkpoint`; whether there was
-    /// one. Only for the thread that writes. Blocks for as long as it takes, during which the part is read from a copy.
+    /// Opens a part anew if one is due, all of which must be in `checkpoint`; whether one was. Only for the thread that writes. Blocks for as long as it takes, during which the part is read from a copy.
     ///
     /// # Errors
     ///
     /// What it was closed or opened with. The copy goes on answering then, and nothing is written any more.
     pub(crate) fn reopen_one(&self, checkpoint: Checkpoint) -> Result<bool, StoreError> {
-        for part in &self.all {
-            let written = part.written.load(Ordering::Relaxed);
-            if written < self.reopen_after.max(1) {
-                continue;
-            }
-            // One that is not counted yet was opened a moment ago.
-            let entries = self
-                .opened(part)?
-                .entries()
-                .map(|all| all.iter().map(|(_, count)| *count).sum());
-            let is_due = |entries: u64| written >= usize::try_from(entries).unwrap_or(usize::MAX) / REOPEN_SHARE;
-            if entries.is_some_and(is_due) {
-                self.reopen(part, checkpoint)?;
-                return Ok(true);
-            }
+        let written = |part: &&Part| part.written.load(Ordering::Relaxed);
+        let Some(part) = self.all.iter().max_by_key(written) else {
+            return Ok(false);
+        };
+        if written(&part) < self.reopen_after.max(1) {
+            return Ok(false);
         }
-        Ok(false)
+        // What is not counted yet was opened a moment ago.
+        let entries = self
+            .entries()
+            .map(|all| all.iter().map(|(_, count)| *count).sum::<u64>());
+        let share = entries.and_then(|entries| usize::try_from(entries / REOPEN_SHARE).ok());
+        let all = self.all.iter().map(|part| written(&part)).sum::<usize>();
+        if share.is_none_or(|share| all < share) {
+            return Ok(false);
+        }
+        self.reopen(part, checkpoint)?;
+        Ok(true)
     }
 
     fn reopen(&self, part: &Part, checkpoint: Checkpoint) -> Result<(), StoreError> {
@@ -423,31 +443,34 @@ fn part_ids(store: StoreId, count: u64) -> impl Iterator<Item = StoreId> {
     })
 }
 
-/// Opens all parts, several at once: it is the processor that takes the time.
-fn open_all(named: &[(PathBuf, StoreId)], cache_bytes: u64) -> Result<Vec<Part>, StoreError> {
-    let threads = thread::available_parallelism()
+fn threads() -> usize {
+    thread::available_parallelism()
         .map_or(1, NonZero::get)
-        .clamp(1, named.len().max(1));
-    let each = |(path, store): &(PathBuf, StoreId)| {
-        Ok(Part {
-            place: RwLock::new(Place::Open(Arc::new(Engine::open(path, *store, cache_bytes)?))),
-            path: path.clone(),
-            store: *store,
-            written: AtomicUsize::new(0),
-        })
-    };
-    let share = named.len().div_ceil(threads).max(1);
+        .min(MOST_THREADS)
+}
+
+/// What `work` makes of each of `items`, in their order, by so many threads.
+fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R, StoreError> + Sync,
+) -> Result<Vec<R>, StoreError> {
+    if threads <= 1 || items.len() <= 1 {
+        return items.iter().map(work).collect();
+    }
+    let share = items.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
-        let openers: Vec<_> = named
+        let work = &work;
+        let workers: Vec<_> = items
             .chunks(share)
-            .map(|share| scope.spawn(move || share.iter().map(each).collect::<Result<Vec<_>, StoreError>>()))
+            .map(|share| scope.spawn(move || share.iter().map(work).collect::<Result<Vec<_>, _>>()))
             .collect();
-        let mut parts = Vec::with_capacity(named.len());
-        for opener in openers {
-            let panicked = |_| StoreError::Engine("opening it panicked".into());
-            parts.extend(opener.join().map_err(panicked)??);
+        let mut results = Vec::with_capacity(items.len());
+        for worker in workers {
+            let panicked = |_| StoreError::Engine("a part of it panicked".into());
+            results.extend(worker.join().map_err(panicked)??);
         }
-        Ok(parts)
+        Ok(results)
     })
 }
 
