@@ -348,6 +348,7 @@ fn load(dir: &Path, size: u64) {
     let often = Options {
         // With what `Beside::Reopen` writes, each part several times.
         reopen_after: 1_024,
+        reopen_share: u64::MAX,
         ..Options::default()
     };
     let mut numbers = UNLISTED << 1..;

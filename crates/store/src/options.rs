@@ -34,8 +34,11 @@ pub struct Options {
     /// has. Each opens by itself, several at once, and is opened anew by itself; each takes a megabyte of disk and memory.
     pub engine_parts: usize,
     /// The fewest writes after which a part of the engine is opened anew in the background, so that the next start has
-    /// less to read. In large stores it is about a quarter of what is listed in the part.
+    /// less to read.
     pub reopen_after: usize,
+    /// None is opened anew while the writes that all have had since are fewer than the entries divided by this: each is then
+    /// read whole once for about a quarter of it that was written.
+    pub reopen_share: u64,
     /// The size at which a journal segment is closed and the next begun, in bytes.
     pub segment_bytes: u64,
     /// When a write is told to be done.
@@ -50,6 +53,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             engine_parts: 16,
             reopen_after: 1 << 16,
+            reopen_share: 8,
             segment_bytes: 64 << 20,
             durability: Durability::Sync,
         }

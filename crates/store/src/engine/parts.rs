@@ -34,14 +34,8 @@ use crate::{
 /// How many entries there are, of each kind.
 type Entries = [(Kind, u64); Kind::ALL.len()];
 
-/// While all parts together have taken in fewer writes than they have entries, divided by this, since each was opened,
-/// none is opened anew; then the one with the most of them. So an opening has little to read, all parts never come due
-/// together, and each is read whole once for every quarter of it that is written.
-const REOPEN_SHARE: u64 = 8;
-
-/// Changes from which on they are written to several parts at once, and by how many threads at most.
-const SIDE_BY_SIDE: usize = 2048;
-const MOST_THREADS: usize = 4;
+/// Threads that open parts, at most: each has memory of its own that the allocator does not give to others.
+const MOST_THREADS: usize = 2;
 
 /// What is to become of an entry.
 type Named<'a> = (&'a Digest, Option<&'a Revocation>);
@@ -52,6 +46,9 @@ pub(crate) struct Parts {
     cache_bytes: u64,
     /// The fewest writes after which a part is opened anew.
     reopen_after: usize,
+    /// While all parts together have had fewer writes than there are entries, divided by this, none is, nor ever with zero; then it is the one
+    /// that has had the most. So an opening has little to read, and they never come due together.
+    reopen_share: u64,
     /// Held while a part is opened anew.
     reopening: Mutex<()>,
     /// How many times one was.
@@ -141,6 +138,7 @@ impl Parts {
             all: opened?,
             cache_bytes,
             reopen_after: options.reopen_after,
+            reopen_share: options.reopen_share,
             reopening: Mutex::default(),
             reopened: AtomicU64::new(0),
             failed: OnceLock::new(),
@@ -182,23 +180,20 @@ impl Parts {
         }
     }
 
-    /// See [`Engine::apply`]; `changes` must be in the order of their digests. Many are written to several parts at once.
+    /// See [`Engine::apply`]; `changes` must be in the order of their digests.
     pub(crate) fn apply(&self, changes: &[Named<'_>]) -> Result<(), StoreError> {
-        let (mut shares, mut rest) = (Vec::new(), changes);
+        // One part after the other, by one thread: several would be faster, and each keeps memory that the allocator gives
+        // to no other.
+        let mut rest = changes;
         while let Some((first, _)) = rest.first() {
             let part = self.part(first.shard())?;
             let of_part = |(digest, _): &Named<'_>| self.part(digest.shard()).is_ok_and(|p| core::ptr::eq(p, part));
             let (here, behind) = rest.split_at(rest.partition_point(of_part));
-            shares.push((part, here));
+            self.opened(part)?.apply(here.iter().copied())?;
+            part.written.fetch_add(here.len(), Ordering::Relaxed);
             rest = behind;
         }
-        let threads = if changes.len() < SIDE_BY_SIDE { 1 } else { threads() };
-        let written = side_by_side(&shares, threads, |(part, changes)| {
-            self.opened(part)?.apply(changes.iter().copied())?;
-            part.written.fetch_add(changes.len(), Ordering::Relaxed);
-            Ok(())
-        });
-        written.map(drop)
+        Ok(())
     }
 
     /// Writes the row of `digest` and its index row.
@@ -376,7 +371,7 @@ impl Parts {
         let entries = self
             .entries()
             .map(|all| all.iter().map(|(_, count)| *count).sum::<u64>());
-        let share = entries.and_then(|entries| usize::try_from(entries / REOPEN_SHARE).ok());
+        let share = entries.and_then(|entries| usize::try_from(entries.checked_div(self.reopen_share)?).ok());
         let all = self.all.iter().map(|part| written(&part)).sum::<usize>();
         if share.is_none_or(|share| all < share) {
             return Ok(false);
@@ -461,11 +456,12 @@ fn side_by_side<T: Sync, R: Send>(
     let share = items.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
         let work = &work;
-        let workers: Vec<_> = items
+        let (own, others) = items.split_at(share.min(items.len()));
+        let workers: Vec<_> = others
             .chunks(share)
             .map(|share| scope.spawn(move || share.iter().map(work).collect::<Result<Vec<_>, _>>()))
             .collect();
-        let mut results = Vec::with_capacity(items.len());
+        let mut results: Vec<_> = own.iter().map(work).collect::<Result<_, _>>()?;
         for worker in workers {
             let panicked = |_| StoreError::Engine("a part of it panicked".into());
             results.extend(worker.join().map_err(panicked)??);
