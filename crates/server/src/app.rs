@@ -200,7 +200,8 @@ impl App {
             MissingJti::Digest
         };
         let own = (config.tokens.issuer.clone(), own);
-        let keyring = Ring::new(own, config.issuers, &all_lifetimes, before).map_err(OpenError::Fetching)?;
+        let room = config.tokens.cache_bytes;
+        let keyring = Ring::new(own, config.issuers, &all_lifetimes, room, before).map_err(OpenError::Fetching)?;
         let policy = lifetimes(&config.tokens, longest).tokens_without_jti(missing_jti);
         let logout_policy = policy.clone().required_claims([]).build()?;
         let policy = config.rules.into_iter().fold(policy, PolicyBuilder::tier).build()?;

@@ -38,7 +38,8 @@ pub(super) async fn verify(
         path,
     };
     let token = app.judge_verified(token, &demand).await?;
-    Ok(identity(token.claims()))
+    // Written once for each token that is remembered; a value is shared, not copied.
+    Ok(token.kept(identity).cloned().unwrap_or_else(|| identity(token.claims())))
 }
 
 /// Where the request that is asked about goes, by the word of a proxy that is trusted. Empty where nobody is, or says
