@@ -132,14 +132,23 @@ impl Keyring {
     pub fn verify(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Refusal> {
         // Others are used once, and live long: no reason to keep them in memory.
         let keeps = typ == TokenType::Access;
-        if let Some(known) = keeps.then(|| self.memory.recall(token)).flatten() {
-            return Ok(known);
+        if keeps {
+            if let Some(known) = self.recall(token) {
+                return Ok(known);
+            }
+            self.memory.missed();
         }
         let verified = self.verify_observed(token, typ, &mut ())?;
         if keeps {
             self.memory.keep(token, &verified);
         }
         Ok(verified)
+    }
+
+    /// What [`Keyring::verify`] would answer for the access token `token`, if that is remembered. None says nothing of it.
+    #[must_use]
+    pub fn recall(&self, token: &str) -> Option<VerifiedToken> {
+        self.memory.recall(token)
     }
 
     /// The same as [`Keyring::verify`], each step taken, whatever is remembered, and shown to `observer`. Nothing can

@@ -67,6 +67,10 @@ impl Tokens {
 fn cache(size: ByteSize) -> Result<u64, ConfigError> {
     match size.as_u64() {
         bytes @ (0 | 0x10_0000..=0x1_0000_0000) => Ok(bytes),
-        _ => Err(ConfigError::value("tokens.cache", size, "1 MiB to 4 GiB, or 0 for none, is")),
+        _ => Err(ConfigError::value(
+            "tokens.cache",
+            size,
+            "1 MiB to 4 GiB, or 0 for none, is",
+        )),
     }
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use ostracon_core::{
-    Claims, Compact, Issuer, IssuerKeys, Keyring, Memory, Observer, Refusal, Remembered, TokenType, Trust, VerifiedToken,
+    Claims, Compact, Issuer, IssuerKeys, Keyring, Memory, Observer, Refusal, Remembered, TokenType, Trust,
+    VerifiedToken,
 };
 
 pub(crate) use self::lifetimes::Lifetimes;
@@ -118,6 +119,14 @@ impl Ring {
             return self.fixed.verify(token, typ);
         }
         self.current().verify(token, typ)
+    }
+
+    /// As [`Keyring::recall`], with the keys that are there.
+    pub(crate) fn recall(&self, token: &str) -> Option<VerifiedToken> {
+        if self.fetched.is_empty() {
+            return self.fixed.recall(token);
+        }
+        self.current().recall(token)
     }
 
     /// How what is remembered of tokens fares.

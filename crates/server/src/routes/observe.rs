@@ -12,7 +12,7 @@ use tracing::Instrument;
 use crate::{
     app::App,
     config::AccessLog,
-    metrics::method_word,
+    metrics::{VERIFY, method_word},
     problem::Told,
     refusals::Refusal,
     sender::{RequestId, Sender},
@@ -47,10 +47,18 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     response
 }
 
+/// Whether requests are told of one by one, as the log is set.
+pub(super) fn tells(access: AccessLog) -> bool {
+    match access {
+        AccessLog::Info => tracing::enabled!(tracing::Level::INFO),
+        AccessLog::Debug => tracing::enabled!(tracing::Level::DEBUG),
+    }
+}
+
 /// Counts what was refused, and records who called what is not for them.
 fn refused(app: &App, route: &str, told: Told, id: &RequestId, address: Option<IpAddr>) {
     let Told { code, client } = told;
-    if route == "/auth/verify" {
+    if route == VERIFY {
         app.kept.metrics.denied(code);
     }
     let is_login = matches!(code, "client_unauthorized" | "too_many_failures");
