@@ -79,8 +79,11 @@ fn a_key_that_is_new_is_taken_at_once_and_junk_costs_one_fetch() {
 fn a_key_that_is_withdrawn_is_out() {
     let (old, new) = (Minter::es256(), Minter::es256());
     let (_home, provider, server) = scene(&old);
+    let seen = token(&old, "k");
+    assert!(server.passes(&seen) && server.passes(&seen), "its signature is not checked twice");
     provider.becomes(Mood::Keys(vec![new.jwk("next")]));
     assert!(server.passes(&token(&new, "next")));
+    assert!(!server.passes(&seen));
     // Had it been fetched longer ago, it would be asked for once more, and then the answer be 401.
     assert_eq!(
         server.verify(&token(&old, "k")).problem(),
