@@ -80,7 +80,10 @@ fn a_key_that_is_withdrawn_is_out() {
     let (old, new) = (Minter::es256(), Minter::es256());
     let (_home, provider, server) = scene(&old);
     let seen = token(&old, "k");
-    assert!(server.passes(&seen) && server.passes(&seen), "its signature is not checked twice");
+    assert!(
+        server.passes(&seen) && server.passes(&seen),
+        "its signature is not checked twice"
+    );
     provider.becomes(Mood::Keys(vec![new.jwk("next")]));
     assert!(server.passes(&token(&new, "next")));
     assert!(!server.passes(&seen));
