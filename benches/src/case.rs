@@ -105,8 +105,8 @@ impl<'a> Case<'a> {
         Self::new(name, move |calls| {
             let before = counter();
             let took = run(calls);
-            let counted = counter().saturating_sub(before);
-            assert_eq!(counted, each.saturating_mul(calls), "{name}: {what} of {calls} calls");
+            let more = counter().saturating_sub(before);
+            assert_eq!(more, each.saturating_mul(calls), "{name}: {what} of {calls} calls");
             took
         })
     }

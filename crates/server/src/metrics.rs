@@ -162,6 +162,13 @@ impl Metrics {
         check.of(&self.checks).map_or(0, GenericCounter::get)
     }
 
+    /// How many requests were answered so.
+    #[cfg(test)]
+    pub(crate) fn answers(&self, route: &str, method: &str, status: StatusCode) -> u64 {
+        let labels = [route, method, status.as_str()];
+        self.requests.get_metric_with_label_values(&labels).unwrap().get()
+    }
+
     /// How long the application is open.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()

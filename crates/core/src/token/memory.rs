@@ -10,7 +10,10 @@ use core::{
 };
 use std::{hash::RandomState, sync::Arc};
 
-use quick_cache::{Equivalent, OptionsBuilder, Weighter, sync::Cache};
+use quick_cache::{
+    Equivalent, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use zeroize::Zeroizing;
 
 use super::VerifiedToken;
@@ -79,7 +82,7 @@ impl Memory {
         let tokens = options
             .ok()
             .filter(fits)
-            .map(|options| Cache::with_options(options, Weight, RandomState::new(), Default::default()));
+            .map(|options| Cache::with_options(options, Weight, RandomState::new(), DefaultLifecycle::default()));
         Self {
             room,
             tokens: tokens.map(Arc::new),
@@ -131,7 +134,7 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory")
             .field("room", &self.room)
             .field("remembered", &self.stats())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

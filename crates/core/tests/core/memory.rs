@@ -50,10 +50,7 @@ fn a77_a_verdict_is_not_remembered() {
     let ring = remembering();
     let token = signed(HEADER, CLAIMS);
     let at = |secs| UnixTime::from_secs(secs);
-    let policy = Policy::builder()
-        .high_tier_age(Duration::from_secs(60))
-        .build()
-        .unwrap();
+    let policy = Policy::builder().high_tier_age(Duration::from_mins(1)).build().unwrap();
     let ask = |demand: &Demand<'_>, facts: &Facts, now| {
         let token = ring.verify(&token, TokenType::Access).unwrap();
         decide(token.claims(), demand, facts, &policy, now)

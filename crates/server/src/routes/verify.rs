@@ -1,25 +1,25 @@
 //! `/auth/verify`: whether a request may pass, for the proxy in front of an application.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+mod shortcut;
+
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, StatusCode},
-    response::Response,
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode},
 };
 use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Tier, TokenType, VerifiedToken};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{guard, observe::tells};
+pub(crate) use self::shortcut::Shortcut;
+use super::guard;
 use crate::{
     app::App,
     body::Parameters,
     credentials::{self, Ambiguous},
     listen::Peer,
-    metrics::VERIFY,
     problem::Problem,
     sender::RequestId,
-    serving::Serving,
 };
 
 /// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
@@ -44,48 +44,6 @@ pub(super) async fn verify(
     };
     let token = app.judge_verified(token, &demand).await?;
     Ok(written(&token))
-}
-
-/// The way of a request past the router, for one that surely may pass, and at once. All else takes more than that (a
-/// signature to check, a look at the disk, words for a refusal, a line of the log) and goes the usual way from its beginning.
-/// It is the same decision, counted the same; what routes have around them beyond that can make no difference to it.
-#[derive(Clone, Debug)]
-pub(crate) struct Shortcut(Serving);
-
-impl Shortcut {
-    pub(crate) fn new(serving: Serving) -> Self {
-        Self(serving)
-    }
-
-    /// The answer to `request`, which `peer` sent; none if it is not to go this way.
-    pub(crate) fn pass<B>(&self, request: &Request<B>, Peer(peer): Peer) -> Option<Response> {
-        if request.uri().path() != VERIFY {
-            return None;
-        }
-        let began = Instant::now();
-        let app = self.0.app();
-        if tells(app.access_log) {
-            return None;
-        }
-        let headers = request.headers();
-        let presented = credentials::access_token(headers, &app.cookies).ok()??;
-        let token = app.keyring.recall(presented.token)?;
-        let rule = Rule::parse(request.uri().query().unwrap_or("")).ok()?;
-        let audience = rule.aud.as_deref().or_else(|| app.usual_audience(&token));
-        let demand = Demand {
-            audiences: audience.as_slice(),
-            scope: rule.scope,
-            tier: rule.tier,
-            path: Some(forwarded_path(&app, peer, headers)),
-        };
-        app.judge_at_once(&token, &demand, app.now())?.ok()?;
-        let mut response = Response::default();
-        *response.headers_mut() = written(&token);
-        let id = RequestId::of(headers).to_header();
-        response.headers_mut().insert(RequestId::HEADER, id);
-        app.kept.metrics.passed(request.method(), began.elapsed());
-        Some(response)
-    }
 }
 
 /// The head of the answer, written once for each token that is remembered; its values are shared, not copied.
