@@ -64,7 +64,7 @@ impl Memory {
     /// The least room that is worth its name.
     pub const LEAST: usize = 1 << 20;
 
-    /// A memory of at most `room` bytes, of which each token takes some three kilobytes; less than [`Memory::LEAST`] is none.
+    /// A memory of at most `room` bytes, of which each token takes some two kilobytes; less than [`Memory::LEAST`] is none.
     #[must_use]
     pub fn new(room: usize) -> Self {
         Self::default().resized(room)
