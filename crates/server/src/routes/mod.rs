@@ -22,14 +22,14 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::Response,
     routing::{any, delete, get, post},
 };
 
-use crate::{app::App, body::MAX_BODY_BYTES, metrics::VERIFY, problem::Problem, serving::Serving};
+use crate::{app::App, metrics::VERIFY, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
 pub fn public(serving: impl Into<Serving>) -> Router {
@@ -94,7 +94,8 @@ fn finish(router: Router<Serving>, slow: Router<Serving>, serving: Serving) -> R
     limit(router, slow, serving)
 }
 
-/// What holds for every route, wherever it is served.
+/// What holds for every route, wherever it is served. Each layer is a boxed service that is cloned for each request, so there
+/// are no more of them than must be.
 fn limit<S: Clone + Send + Sync + 'static>(
     router: Router<Serving>,
     slow: Router<Serving>,
@@ -102,20 +103,13 @@ fn limit<S: Clone + Send + Sync + 'static>(
 ) -> Router<S> {
     router
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(serving.clone(), in_time))
         .merge(slow.method_not_allowed_fallback(async || Problem::method_not_allowed()))
-        .layer(middleware::map_response(protect))
         .layer(middleware::from_fn_with_state(serving.clone(), observe::observe))
         .with_state(serving)
 }
 
 /// Every answer depends on a token or a moment, unless its route says otherwise; none is what it does not say it is.
-async fn protect(mut response: Response) -> Response {
-    guard(response.headers_mut());
-    response
-}
-
 fn guard(headers: &mut HeaderMap) {
     headers
         .entry(header::CACHE_CONTROL)

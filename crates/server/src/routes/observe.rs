@@ -1,4 +1,4 @@
-//! Around every route: a request is named, counted, and told of, and a refused one is recorded.
+//! Around every route: a request is named, counted, and told of, a refused one is recorded, and an answer is guarded.
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
@@ -9,6 +9,7 @@ use axum::{
 };
 use tracing::Instrument;
 
+use super::guard;
 use crate::{
     app::App,
     config::AccessLog,
@@ -43,6 +44,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         AccessLog::Debug => tracing::debug!(method, route, status, ?took, address, "answered"),
     }
     drop(entered);
+    guard(response.headers_mut());
     response.headers_mut().insert(RequestId::HEADER, id.to_header());
     response
 }
