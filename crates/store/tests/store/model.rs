@@ -7,7 +7,7 @@ use std::{
 };
 
 use ostracon_core::{Policy, Reason, Revocation, Target, Targets};
-use ostracon_store::{ClosedStore, Denylist, StoreError};
+use ostracon_store::{ClosedStore, Denylist, Options, StoreError};
 use proptest::prelude::*;
 
 use crate::support::{all_kinds, at, harm, options, segments, snapshot, token};
@@ -104,7 +104,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let denylist = Some(Denylist::open(dirs[0].path(), &options(true)).unwrap());
+        let denylist = Some(Denylist::open(dirs[0].path(), &often(true)).unwrap());
         let policy = Policy::default().with_longest_lifetime(core::time::Duration::from_mins(1));
         Self {
             dirs,
@@ -124,7 +124,7 @@ impl World {
     fn reopen(&mut self, prefilter: bool) {
         drop(self.denylist.take());
         self.filters.extend(fs::read(self.dirs[0].path().join("prefilter")));
-        self.denylist = Some(Denylist::open(self.dirs[0].path(), &options(prefilter)).unwrap());
+        self.denylist = Some(Denylist::open(self.dirs[0].path(), &often(prefilter)).unwrap());
     }
 
     /// What a kill leaves, opened after `harm` was done to it.
@@ -249,7 +249,7 @@ impl World {
             bytes.truncate(at);
         }
         fs::write(&last, bytes).unwrap();
-        let opened = Denylist::open(dir, &options(true));
+        let opened = Denylist::open(dir, &often(true));
         assert!(matches!(opened, Err(StoreError::Damaged { .. })), "I5");
         ClosedStore::take(dir).unwrap().repair().unwrap();
         self.reopen(true);
@@ -292,6 +292,14 @@ impl World {
                 "I2"
             );
         }
+    }
+}
+
+/// Parts of the engine are opened anew again and again.
+fn often(prefilter: bool) -> Options {
+    Options {
+        reopen_after: 4,
+        ..options(prefilter)
     }
 }
 

@@ -70,7 +70,6 @@ pub(crate) fn options(prefilter: bool) -> Options {
         prefilter,
         cache_bytes: 4 << 20,
         engine_parts: 2,
-        reopen_after: 16,
         segment_bytes: 2048,
         ..Options::default()
     }
