@@ -194,6 +194,7 @@ fn measure(criterion: &mut Criterion, size: u64, ratios: &mut Vec<(String, Quart
     let engine = sled::Config::new()
         .path(dir.path().join("sled"))
         .cache_capacity(64 << 20)
+        .segment_size(64 << 10)
         .flush_every_ms(None);
     // The threads of the one that had it open before may have to end first.
     let engine = (0..500).find_map(|_| {

@@ -116,7 +116,8 @@ pub(crate) fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
 pub(crate) fn harm(dir: &Path, harm: impl FnOnce(&sled::Tree, &sled::Tree, &sled::Tree)) {
     let mut tries = 0..250;
     let db = loop {
-        match sled::open(dir.join("sled")) {
+        let config = sled::Config::new().path(dir.join("sled")).segment_size(64 << 10);
+        match config.open() {
             Ok(db) => break db,
             // sled's threads give up its lock a little after it was dropped.
             Err(error) => assert!(tries.next().is_some(), "{error}"),
