@@ -1,10 +1,16 @@
-//! What verifying a token costs in process, by algorithm: all of it against a bare `jsonwebtoken::decode`.
+//! What verifying a token costs in process, by algorithm: the first time and once it was seen, against a bare
+//! `jsonwebtoken::decode`.
 //!
-//! All of it is: taking apart, strict header and claims, signature, the denylist asked about six targets, the decision.
+//! All of it is: taking apart, strict header and claims, signature, the denylist asked about six targets, the decision. What
+//! is remembered spares the first four of these, and no more.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up stops")]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    cell::RefCell,
+    ptr,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use criterion::Criterion;
 use ostracon_benches::{
@@ -16,7 +22,7 @@ use ostracon_benches::{
     rounds::{Quartiles, Rounds, print_ratios},
 };
 use ostracon_core::{
-    Algorithm, Demand, Policy, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, decide,
+    Algorithm, Demand, Keyring, Memory, Policy, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, decide,
 };
 use ostracon_store::Denylist;
 
@@ -59,7 +65,11 @@ struct Verifier<'a> {
 
 impl Verifier<'_> {
     fn verify(&self, token: &str) -> Result<(), Refusal> {
-        let token = self.party.ring().verify(token, TokenType::Access)?;
+        self.verify_by(self.party.ring(), token)
+    }
+
+    fn verify_by(&self, ring: &Keyring, token: &str) -> Result<(), Refusal> {
+        let token = ring.verify(token, TokenType::Access)?;
         let facts = self.denylist.check(&token.targets(), self.now).expect("an answer");
         decide(token.claims(), &self.demand, &facts, &self.policy, self.now)
     }
@@ -113,8 +123,29 @@ fn measure(criterion: &mut Criterion, denylist: &Denylist, alg: Algorithm, ratio
     let tokens: Vec<_> = (UNLISTED..UNLISTED.saturating_add(TOKENS))
         .map(|n| party.token(n, verifier.now))
         .collect();
+    // Room for all of them, as a server has by default.
+    let memory = Memory::new(32 << 20);
+    let remembering = || party.ring().clone().with_memory(&memory);
+    let seen = remembering();
+    assert!(tokens.iter().all(|token| verifier.verify_by(&seen, token).is_ok()));
+    let first = RefCell::new(remembering());
     let cases = [
-        Case::over("whole verify", &tokens, |token| verifier.verify(token).is_ok()),
+        Case::over("first time", &tokens, |token| {
+            if tokens.first().is_some_and(|first| ptr::eq(first, token)) {
+                // All of them once more: what was kept of them goes.
+                first.replace(remembering());
+            }
+            verifier.verify_by(&first.borrow(), token).is_ok()
+        })
+        .counting("tokens verified and kept", || memory.stats().misses, 1),
+        Case::over("seen before", &tokens, |token| verifier.verify_by(&seen, token).is_ok()).counting(
+            "tokens remembered",
+            || memory.stats().hits,
+            1,
+        ),
+        Case::over("first time, without a memory", &tokens, |token| {
+            verifier.verify(token).is_ok()
+        }),
         Case::over("signature and claims", &tokens, |token| {
             party.ring().verify(token, TokenType::Access).is_ok()
         }),
@@ -126,7 +157,13 @@ fn measure(criterion: &mut Criterion, denylist: &Denylist, alg: Algorithm, ratio
     }
     let rounds = Rounds::of(&cases);
     rounds.print_figures(&alg.to_string());
-    for (slow, fast) in [("whole verify", "bare decode"), ("signature and claims", "bare decode")] {
+    for (slow, fast) in [
+        ("first time", "bare decode"),
+        ("first time, without a memory", "bare decode"),
+        ("signature and claims", "bare decode"),
+        ("first time", "seen before"),
+        ("bare decode", "seen before"),
+    ] {
         ratios.push((format!("{alg}: {slow} / {fast}"), rounds.ratio(slow, fast)));
     }
 }

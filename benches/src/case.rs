@@ -94,6 +94,23 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// The same, with the proof that each call adds `each` to what `counter` tells.
+    ///
+    /// # Panics
+    ///
+    /// When a batch does not.
+    #[must_use]
+    pub fn counting(self, what: &'static str, counter: impl Fn() -> u64 + 'a, each: u64) -> Self {
+        let Self { name, run } = self;
+        Self::new(name, move |calls| {
+            let before = counter();
+            let took = run(calls);
+            let more = counter().saturating_sub(before);
+            assert_eq!(more, each.saturating_mul(calls), "{name}: {what} of {calls} calls");
+            took
+        })
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'static str {

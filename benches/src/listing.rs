@@ -27,6 +27,12 @@ fn temporary() -> TempDir {
 }
 
 impl Listing {
+    /// A store without entries.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::open(temporary(), true)
+    }
+
     /// A store of `entries` entries, [`EXPIRED`](crate::names::EXPIRED) of them expired, with its prefilter built.
     #[must_use]
     pub fn filled(entries: u64) -> Self {

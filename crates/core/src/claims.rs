@@ -192,6 +192,12 @@ impl Claims {
         Ok(self)
     }
 
+    /// How long it is as JSON, in bytes.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn json_bytes(&self) -> usize {
+        self.json.len()
+    }
+
     /// The whole set, standard claims included, read as a type of the caller's.
     ///
     /// # Errors

@@ -68,7 +68,8 @@ pub use text::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, TextError};
 pub use time::UnixTime;
 #[cfg(feature = "jwt")]
 pub use token::{
-    Algorithm, IssuerKeys, KeyError, Keyring, SigningKey, Skipped, Trust, UnknownAlgorithm, VerifiedToken, VerifyingKey,
+    Algorithm, IssuerKeys, KeyError, Keyring, Memory, Remembered, SigningKey, Skipped, Trust, UnknownAlgorithm,
+    VerifiedToken, VerifyingKey,
 };
 pub use trace::{Observer, Step, Trace};
 pub use verdict::{Demand, Facts, Known, decide, decide_observed};

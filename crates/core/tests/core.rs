@@ -20,6 +20,9 @@ mod keyring;
 #[cfg(feature = "jwt")]
 #[path = "core/keys.rs"]
 mod keys;
+#[cfg(feature = "jwt")]
+#[path = "core/memory.rs"]
+mod memory;
 #[path = "core/policy.rs"]
 mod policy;
 #[cfg(feature = "jwt")]

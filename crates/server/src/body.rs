@@ -1,10 +1,11 @@
 //! Bodies and queries of requests, read strictly.
 
 use axum::{
-    body::Bytes,
+    body::{Bytes, to_bytes},
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use crate::{problem::Problem, strict::Members};
@@ -18,11 +19,11 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if media_type(request.headers()) != Some(JSON) {
             return Err(Problem::media_type_unsupported(JSON));
         }
-        json(&bytes(request, state).await?).map(Self)
+        json(&bytes(request).await?).map(Self)
     }
 }
 
@@ -32,9 +33,9 @@ pub(crate) struct Form(pub(crate) Parameters);
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let sent = media_type(request.headers());
-        match (bytes(request, state).await?.as_ref(), sent) {
+        match (bytes(request).await?.as_ref(), sent) {
             ([], _) => Ok(Self(Parameters::default())),
             (form, Some(FORM)) => Parameters::parse(form).map(Self),
             _ => Err(Problem::media_type_unsupported(FORM)),
@@ -46,9 +47,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 impl<S: Send + Sync> FromRequest<S> for Parameters {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let sent = media_type(request.headers());
-        match (bytes(request, state).await?.as_ref(), sent) {
+        match (bytes(request).await?.as_ref(), sent) {
             ([], _) => Ok(Self::default()),
             (form, Some(FORM)) => Self::parse(form),
             (object, Some(JSON)) => {
@@ -108,9 +109,9 @@ impl Parameters {
     }
 }
 
-async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+async fn bytes(request: Request) -> Result<Bytes, Problem> {
+    to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| {
+        if error.into_inner().is::<LengthLimitError>() {
             Problem::body_too_large(MAX_BODY_BYTES)
         } else {
             Problem::body_malformed("the body did not arrive whole")

@@ -1,6 +1,7 @@
 //! One listener and its connections: accepted, shaken hands with, answered, and ended well.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -30,6 +31,7 @@ use crate::{
     limits::Limits,
     listen::{Cutter, Listener, Peer, Stream},
     metrics::{Connected, Metrics},
+    routes::verify::Shortcut,
 };
 
 /// The largest head of a request, in bytes: room for a token in `Authorization`, one in a cookie, and what else a
@@ -45,6 +47,8 @@ pub(crate) struct Service<A> {
     pub(crate) name: &'static str,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) router: Router,
+    /// What is asked before the router, where it answers the route that this is for.
+    pub(crate) shortcut: Option<Shortcut>,
     pub(crate) limits: Limits,
     /// Whom to prove to be to the next connection; none where there is no TLS. Asked anew for each, so that a certificate
     /// is exchanged without any of them noticing.
@@ -60,6 +64,7 @@ where
         name,
         metrics,
         router,
+        shortcut,
         limits,
         identity,
     } = service;
@@ -89,6 +94,7 @@ where
         let connection = Connection {
             http: http.clone(),
             router: router.clone(),
+            shortcut: shortcut.clone(),
             peer,
             ended: ended.clone(),
             _permit: permit.ok(),
@@ -115,6 +121,7 @@ where
 struct Connection {
     http: http1::Builder,
     router: Router,
+    shortcut: Option<Shortcut>,
     peer: Peer,
     ended: watch::Receiver<()>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -153,15 +160,24 @@ impl Connection {
     async fn converse(mut self, stream: Box<dyn Stream>) {
         let activity = Arc::new(Activity::default());
         let answering = Arc::clone(&activity);
-        let (router, peer) = (self.router, self.peer);
+        let (router, shortcut, peer) = (self.router, self.shortcut, self.peer);
         let cutter = Cutter::default();
         let to_cut = cutter.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(cutter.clone());
             let guard = Answering::begin(&answering);
-            let answer = router.clone().oneshot(request);
-            async move { Ok::<_, std::convert::Infallible>(answer.await?.map(|body| Counted { body, _guard: guard })) }
+            let passed = shortcut.as_ref().and_then(|shortcut| shortcut.pass(&request, peer));
+            let answer = passed.ok_or_else(|| {
+                request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(cutter.clone());
+                router.clone().oneshot(request)
+            });
+            async move {
+                let answer = match answer {
+                    Ok(passed) => passed,
+                    Err(asked) => asked.await?,
+                };
+                Ok::<_, Infallible>(answer.map(|body| Counted { body, _guard: guard }))
+            }
         });
         let stream = Watched {
             stream,
@@ -315,6 +331,7 @@ mod tests {
         let connection = Connection {
             http: http1::Builder::new(),
             router,
+            shortcut: None,
             peer: Peer(None),
             ended,
             _permit: None,
@@ -345,6 +362,7 @@ mod tests {
         let connection = Connection {
             http: http1::Builder::new(),
             router: Router::new(),
+            shortcut: None,
             peer: Peer(None),
             ended,
             _permit: None,

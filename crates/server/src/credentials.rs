@@ -47,7 +47,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
         return Err(Ambiguous);
     };
     // Bytes that are no text can be no token; as one, they are refused for what they are.
-    let Some(value) = value.map(|v| v.to_str().unwrap_or("Bearer \u{fffd}")) else {
+    let Some(value) = value.map(|v| core::str::from_utf8(v.as_bytes()).unwrap_or("Bearer \u{fffd}")) else {
         return Ok(None);
     };
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));

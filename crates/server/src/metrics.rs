@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, GenericCounter},
 };
 
@@ -19,6 +19,9 @@ const LATENCIES: [f64; 16] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 ];
 
+/// The route that is asked most.
+pub(crate) const VERIFY: &str = "/auth/verify";
+
 /// Counters that requests add to.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -26,6 +29,8 @@ pub(crate) struct Metrics {
     started: Instant,
     requests: IntCounterVec,
     durations: HistogramVec,
+    /// Of requests to `/auth/verify` that passed at once.
+    passed: (IntCounter, Histogram),
     denials: IntCounterVec,
     /// In the order of [`Check`].
     checks: Vec<IntCounter>,
@@ -67,16 +72,23 @@ impl Metrics {
         for looks_like in ["race", "theft", "unclear"] {
             reuse_alarms.get_metric_with_label_values(&[looks_like])?;
         }
+        let requests = counters(
+            "ostracon_http_requests_total",
+            "Requests that were answered, by route, method and status code",
+            &["route", "method", "code"],
+        )?;
+        let durations = registered(
+            &registry,
+            HistogramVec::new(durations.buckets(LATENCIES.into()), &["route"])?,
+        )?;
+        let passed = (
+            requests.get_metric_with_label_values(&[VERIFY, "GET", "200"])?,
+            durations.get_metric_with_label_values(&[VERIFY])?,
+        );
         Ok(Self {
-            requests: counters(
-                "ostracon_http_requests_total",
-                "Requests that were answered, by route, method and status code",
-                &["route", "method", "code"],
-            )?,
-            durations: registered(
-                &registry,
-                HistogramVec::new(durations.buckets(LATENCIES.into()), &["route"])?,
-            )?,
+            requests,
+            durations,
+            passed,
             denials: counters(
                 "ostracon_verify_denials_total",
                 "Requests that /auth/verify refused, by the code of the problem",
@@ -115,6 +127,16 @@ impl Metrics {
         }
     }
 
+    /// Counts a request that `/auth/verify` let pass, as [`Metrics::answered`] does.
+    pub(crate) fn passed(&self, method: &Method, took: Duration) {
+        if *method != Method::GET {
+            return self.answered(VERIFY, method_word(method), StatusCode::OK, took);
+        }
+        let (requests, durations) = &self.passed;
+        requests.inc();
+        durations.observe(took.as_secs_f64());
+    }
+
     /// Counts a request that `/auth/verify` refused.
     pub(crate) fn denied(&self, reason: &str) {
         add_to(&self.denials, reason);
@@ -138,6 +160,13 @@ impl Metrics {
     /// How many tokens were held against the denylist so far, with this result.
     pub(crate) fn checks(&self, check: Check) -> u64 {
         check.of(&self.checks).map_or(0, GenericCounter::get)
+    }
+
+    /// How many requests were answered so.
+    #[cfg(test)]
+    pub(crate) fn answers(&self, route: &str, method: &str, status: StatusCode) -> u64 {
+        let labels = [route, method, status.as_str()];
+        self.requests.get_metric_with_label_values(&labels).unwrap().get()
     }
 
     /// How long the application is open.

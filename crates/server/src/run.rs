@@ -9,7 +9,7 @@ use crate::{
     config::{Identity, Tls},
     connection::{self, Service},
     listen::Listener,
-    routes,
+    routes::{self, verify::Shortcut},
     serving::{Serving, Watching},
 };
 
@@ -43,6 +43,7 @@ pub async fn run(
             name,
             metrics: Arc::clone(&serving.app().kept.metrics),
             router,
+            shortcut: (name == "public").then(|| Shortcut::new(serving.clone())),
             limits: serving.app().limits.clone(),
             identity: move || side(&app.app().tls).as_ref().map(Identity::acceptor),
         };

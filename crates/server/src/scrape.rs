@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ostracon_core::Remembered;
 use ostracon_store::{Activity, Distribution, PrefilterState, audit};
 use prometheus::{
     TextEncoder,
@@ -35,6 +36,7 @@ impl App {
             ago(metrics.uptime()),
         ));
         self.store_figures(&mut families, ago);
+        memory_figures(&mut families, &self.keyring.remembered());
         audit_figures(&mut families, &self.kept.trail.stats());
         TextEncoder::new().encode_to_string(&families)
     }
@@ -192,6 +194,32 @@ fn activity_figures(families: &mut Vec<MetricFamily>, activity: &Activity, ago: 
             .into_iter()
             .filter_map(|(name, help, since)| Some(gauge(name, help, ago(since?)))),
     );
+}
+
+fn memory_figures(families: &mut Vec<MetricFamily>, remembered: &Remembered) {
+    let counters = [
+        (
+            "ostracon_token_cache_hits_total",
+            "Access tokens whose signature had been found good before, so that it was not checked again",
+            float(remembered.hits),
+        ),
+        (
+            "ostracon_token_cache_misses_total",
+            "Access tokens whose signature had to be checked, forged ones among them",
+            float(remembered.misses),
+        ),
+    ];
+    families.extend(counters.map(|(name, help, value)| counter(name, help, value)));
+    families.push(gauge(
+        "ostracon_token_cache_tokens",
+        "Access tokens that are remembered",
+        size(remembered.tokens),
+    ));
+    families.push(gauge(
+        "ostracon_token_cache_bytes",
+        "What they take up, roughly",
+        float(remembered.bytes),
+    ));
 }
 
 fn audit_figures(families: &mut Vec<MetricFamily>, stats: &audit::Stats) {

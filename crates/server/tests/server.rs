@@ -6,6 +6,8 @@
 mod guard;
 #[path = "server/routers.rs"]
 mod routers;
+#[path = "server/seen.rs"]
+mod seen;
 #[path = "server/support.rs"]
 mod support;
 #[path = "server/transfer.rs"]

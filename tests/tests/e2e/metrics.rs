@@ -75,6 +75,8 @@ fn what_happens_is_counted_by_route_reason_and_outcome() {
         (r#"ostracon_verify_denials_total{reason="token_revoked"}"#, 2.0),
         (r#"ostracon_verify_denials_total{reason="signature_invalid"}"#, 1.0),
         ("ostracon_client_login_failures_total", 1.0),
+        // Two of `u` and one of `v`; that they were refused later makes no difference, and the forged one is none.
+        ("ostracon_token_cache_tokens", 3.0),
         ("ostracon_writes_refused", 0.0),
         ("ostracon_commit_failures_total", 0.0),
         ("ostracon_audit_failing", 0.0),

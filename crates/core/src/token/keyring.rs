@@ -5,14 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{IssuerKeys, trust};
+use super::{IssuerKeys, Memory, VerifiedToken, trust};
 use crate::{
     claims::Claims,
     compact::Compact,
     header::{Header, TokenType},
     refusal::Refusal,
-    target::Targets,
-    text::{Issuer, Jti, KeyId},
+    text::{Issuer, Jti},
     trace::{Observer, Step},
 };
 
@@ -40,6 +39,8 @@ pub struct Keyring {
     issuers: HashMap<Issuer, Arc<IssuerKeys>>,
     max_token_bytes: usize,
     unnamed: Option<Issuer>,
+    /// Tokens that exactly these keys and settings have found good; whoever changes one of them begins another.
+    memory: Memory,
 }
 
 impl Default for Keyring {
@@ -48,6 +49,7 @@ impl Default for Keyring {
             issuers: HashMap::new(),
             max_token_bytes: Compact::MAX_BYTES,
             unnamed: None,
+            memory: Memory::default(),
         }
     }
 }
@@ -60,6 +62,7 @@ impl Keyring {
     #[must_use]
     pub fn with_max_token_bytes(mut self, max_token_bytes: usize) -> Self {
         self.max_token_bytes = max_token_bytes.min(Self::MAX_TOKEN_BYTES);
+        self.memory = self.memory.anew();
         self
     }
 
@@ -67,17 +70,41 @@ impl Keyring {
     /// verifies its own tokens has no need to say that they are its own.
     #[must_use]
     pub fn with_unnamed(self, issuer: Issuer) -> Self {
-        let unnamed = Some(issuer);
-        Self { unnamed, ..self }
+        let (unnamed, memory) = (Some(issuer), self.memory.anew());
+        Self {
+            unnamed,
+            memory,
+            ..self
+        }
+    }
+
+    /// With a memory as large as `memory`, which begins empty and counts on where that one does. Access tokens that
+    /// [`Keyring::verify`] finds good are kept in it, and one that comes again, letter for letter, is checked no more.
+    ///
+    /// What is remembered is that these keys vouch for the token, and nothing else: whether it has ended, is revoked, or
+    /// is for somebody else is asked of [`decide`](crate::decide) each time. A keyring that is changed remembers nothing of
+    /// what it was before; a clone of it does, for as long as neither is changed.
+    #[must_use]
+    pub fn with_memory(self, memory: &Memory) -> Self {
+        let memory = memory.anew();
+        Self { memory, ..self }
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Trusts `issuer` with `keys`, in place of what it had.
     pub fn trust(&mut self, issuer: Issuer, keys: impl Into<Arc<IssuerKeys>>) {
         self.issuers.insert(issuer, keys.into());
+        self.memory = self.memory.anew();
     }
 
     /// Trusts `issuer` no more; what it was trusted with.
     pub fn distrust(&mut self, issuer: &Issuer) -> Option<Arc<IssuerKeys>> {
+        self.memory = self.memory.anew();
         self.issuers.remove(issuer)
     }
 
@@ -103,10 +130,29 @@ impl Keyring {
     /// [`Refusal`] of the first step that fails: size and segments, header, type, claims, issuer, key, algorithm,
     /// signature, trust.
     pub fn verify(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Refusal> {
-        self.verify_observed(token, typ, &mut ())
+        // Others are used once, and live long: no reason to keep them in memory.
+        let keeps = typ == TokenType::Access;
+        if keeps {
+            if let Some(known) = self.recall(token) {
+                return Ok(known);
+            }
+            self.memory.missed();
+        }
+        let verified = self.verify_observed(token, typ, &mut ())?;
+        if keeps {
+            self.memory.keep(token, &verified);
+        }
+        Ok(verified)
     }
 
-    /// The same as [`Keyring::verify`], each step shown to `observer`. Nothing can follow a step that fails.
+    /// What [`Keyring::verify`] would answer for the access token `token`, if that is remembered. None says nothing of it.
+    #[must_use]
+    pub fn recall(&self, token: &str) -> Option<VerifiedToken> {
+        self.memory.recall(token)
+    }
+
+    /// The same as [`Keyring::verify`], each step taken, whatever is remembered, and shown to `observer`. Nothing can
+    /// follow a step that fails.
     ///
     /// # Errors
     ///
@@ -167,8 +213,7 @@ impl Keyring {
         if claims.jti().is_none() {
             claims = claims.identified_by(token_digest(compact.signing_input())?);
         }
-        let kid = key.kid().clone();
-        Ok(VerifiedToken { typ, kid, claims })
+        Ok(VerifiedToken::new(typ, key.kid().clone(), claims))
     }
 }
 
@@ -185,38 +230,4 @@ fn token_digest(signing_input: &str) -> Result<Jti, Refusal> {
     context.update(signing_input.as_bytes());
     let digest = URL_SAFE_NO_PAD.encode(context.finish());
     Jti::new(format!("sha-256:{digest}")).map_err(|_| Refusal::ClaimInvalid("jti", "absent"))
-}
-
-/// A token whose signature was checked. Holding one is the proof; [`Keyring::verify`] is the only way to make one.
-#[derive(Clone, Debug)]
-pub struct VerifiedToken {
-    typ: TokenType,
-    kid: KeyId,
-    claims: Claims,
-}
-
-impl VerifiedToken {
-    /// What it is for.
-    #[must_use]
-    pub fn typ(&self) -> TokenType {
-        self.typ
-    }
-
-    /// The key that signed it.
-    #[must_use]
-    pub fn kid(&self) -> &KeyId {
-        &self.kid
-    }
-
-    /// What it says.
-    #[must_use]
-    pub fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
-    /// All that a revocation could hit it by.
-    #[must_use]
-    pub fn targets(&self) -> Targets<'_> {
-        Targets::of(&self.claims, Some(&self.kid))
-    }
 }

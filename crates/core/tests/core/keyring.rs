@@ -10,7 +10,8 @@ use ostracon_core::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    CLAIMS, HEADER, bytes, hs256, issuer, keys, kid, one, public, refusal, rfc_jwk, ring, secret, signed, signed_with,
+    CLAIMS, HEADER, P256_ORDER, bytes, ecdsa_twin, hs256, issuer, keys, kid, one, public, refusal, rfc_jwk, ring,
+    secret, signed, signed_with,
 };
 
 fn claims() -> Value {
@@ -178,10 +179,6 @@ fn a21_a25_one_bit_flipped_anywhere() {
 /// ECDSA: (r, s) and (r, n - s) are one signature in two spellings. Both verify, so nothing may go by the spelling.
 #[test]
 fn a22_a23_a24_a27_p022_ecdsa_spellings() {
-    const N: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
-        0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-    ];
     let signer = SigningKey::from_jwk(&bytes(&rfc_jwk(2)), None).unwrap();
     let ring = ring([("i", keys(&[&signer]))]);
     let mut bare = claims();
@@ -191,13 +188,7 @@ fn a22_a23_a24_a27_p022_ecdsa_spellings() {
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let spell = |signature: &[u8]| format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
 
-    let mut twin = signature.clone();
-    let mut borrow = 0;
-    for at in (0..32).rev() {
-        let digit = i32::from(N[at]) - i32::from(signature[32 + at]) - borrow;
-        borrow = i32::from(digit < 0);
-        twin[32 + at] = u8::try_from(digit.rem_euclid(256)).unwrap();
-    }
+    let twin = ecdsa_twin(&signature);
     assert_ne!(twin, signature);
     let id = |token: &str| {
         let verified = ring.verify(token, TokenType::Access).unwrap();
@@ -205,7 +196,7 @@ fn a22_a23_a24_a27_p022_ecdsa_spellings() {
     };
     assert_eq!(id(&spell(&twin)), id(&token), "P132: one token, one name");
 
-    let (zero, order) = ([0; 32], N);
+    let (zero, order) = ([0; 32], P256_ORDER);
     let (r, s) = signature.split_at(32);
     for bad in [
         [zero, zero].concat(),

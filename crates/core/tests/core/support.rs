@@ -90,3 +90,21 @@ pub(crate) fn public(jwk: &Value) -> Value {
     }
     public
 }
+
+/// How many points the curve of ES256 has.
+pub(crate) const P256_ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
+    0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The other spelling of an ES256 signature: `(r, n - s)` of `(r, s)`.
+pub(crate) fn ecdsa_twin(signature: &[u8]) -> Vec<u8> {
+    let mut twin = signature.to_vec();
+    let mut borrow = 0;
+    for at in (0..32).rev() {
+        let digit = i32::from(P256_ORDER[at]) - i32::from(signature[32 + at]) - borrow;
+        borrow = i32::from(digit < 0);
+        twin[32 + at] = u8::try_from(digit.rem_euclid(256)).unwrap();
+    }
+    twin
+}

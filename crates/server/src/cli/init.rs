@@ -142,6 +142,7 @@ refresh_ttl = "14d"     # if it is not used
 session_ttl = "30d"     # whatever is refreshed
 refresh_grace = "10s"
 leeway = "30s"
+cache = "32 MiB"        # for access tokens whose signature was found good, some 2 kB each; 0 checks each signature each time
 
 # One key signs, all are published and verify. `ostracon keys rotate` makes the next one, which others learn of before it
 # signs, and sets the dates: signs_from and retired_at. A running server reads this file again when it changes.

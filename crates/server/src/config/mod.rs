@@ -6,6 +6,7 @@ mod issuers;
 mod keys;
 mod raw;
 mod tls;
+mod tokens;
 
 use std::{
     fs,
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use ostracon_core::{Issuer, Policy, TierRule};
+use ostracon_core::TierRule;
 use ostracon_store::{Durability, FALSE_POSITIVE_RATES, Options, audit};
 use serde::Deserialize;
 
@@ -25,6 +26,7 @@ pub use self::{
     issuers::{ForeignIssuer, KeySetUrl, KeySource},
     keys::{Key, KeyState, KeyStatus},
     tls::{Identity, Tls},
+    tokens::Tokens,
 };
 use self::{
     keys::read_private,
@@ -114,29 +116,7 @@ pub struct AuditSettings {
     pub required: bool,
 }
 
-/// What is issued, and what is accepted.
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    /// The `iss` of what is issued.
-    pub issuer: Issuer,
-    /// The `aud` of what is issued and asked for where nothing else is said.
-    pub audience: Box<str>,
-    /// How long an access token lives.
-    pub access_ttl: Duration,
-    /// How long a refresh token lives if it is not used.
-    pub refresh_ttl: Duration,
-    /// How long a login lives, whatever is refreshed in it.
-    pub session_ttl: Duration,
-    /// For how long a rotated refresh token is answered with its successor.
-    pub refresh_grace: Duration,
-    /// How far two clocks may differ.
-    pub leeway: Duration,
-}
-
 const DAY: Duration = Duration::from_hours(24);
-/// No login lasts longer.
-const LONGEST_SESSION: Duration = Duration::from_hours(400 * 24);
-
 impl Config {
     /// Reads the file at `path` and the process's environment. Paths in it are relative to the file's directory.
     ///
@@ -253,7 +233,7 @@ impl Config {
                 "1 MiB to 1 TiB is",
             ));
         }
-        let tokens = tokens(raw.tokens)?;
+        let tokens = Tokens::check(raw.tokens)?;
         let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
         let keys = keys::read(raw.keys, base, &mut files)?;
         let tls = Tls::read(raw.tls, (&public, &admin), base, &mut files)?;
@@ -438,36 +418,6 @@ fn durability(mode: raw::Durability, every: Option<Span>) -> Result<Durability, 
             within("denylist.sync_every", every, range).map(Durability::Interval)
         }
     }
-}
-
-fn tokens(raw: raw::Tokens) -> Result<Tokens, ConfigError> {
-    let audience = raw.audience;
-    if audience.is_empty() || audience.len() > 255 || audience.chars().any(char::is_control) {
-        return Err(ConfigError::value(
-            "tokens.audience",
-            format_args!("{audience:?}"),
-            "1 to 255 bytes without control characters are",
-        ));
-    }
-    let second = Duration::from_secs(1);
-    let session_ttl = within("tokens.session_ttl", raw.session_ttl, second..=LONGEST_SESSION)?;
-    // RFC 6750 §5.3: short-lived, an hour or less.
-    let shortest = session_ttl.min(Duration::from_hours(1));
-    let access_ttl = within("tokens.access_ttl", raw.access_ttl, second..=shortest)?;
-    let refresh_ttl = within("tokens.refresh_ttl", raw.refresh_ttl, access_ttl..=session_ttl)?;
-    Ok(Tokens {
-        issuer: raw.issuer,
-        audience: audience.into(),
-        access_ttl,
-        refresh_ttl,
-        session_ttl,
-        refresh_grace: within(
-            "tokens.refresh_grace",
-            raw.refresh_grace,
-            Duration::ZERO..=Duration::from_mins(5),
-        )?,
-        leeway: within("tokens.leeway", raw.leeway, Duration::ZERO..=Policy::MAX_LEEWAY)?,
-    })
 }
 
 fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError> {

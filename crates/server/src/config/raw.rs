@@ -77,6 +77,12 @@ pub(super) struct Tokens {
     pub(super) refresh_grace: Span,
     #[serde(default = "Span::secs::<30>")]
     pub(super) leeway: Span,
+    #[serde(default = "token_cache")]
+    pub(super) cache: ByteSize,
+}
+
+fn token_cache() -> ByteSize {
+    ByteSize::mib(32)
 }
 
 #[derive(Deserialize)]

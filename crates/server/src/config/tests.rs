@@ -58,6 +58,7 @@ fn defaults_are_those_that_are_documented() {
         (t.refresh_grace, t.leeway),
         (Duration::from_secs(10), Duration::from_secs(30))
     );
+    assert_eq!(t.cache_bytes, 32 << 20);
     assert_eq!(config.cookies.access.as_str(), "__Host-USER_SESSION");
     assert_eq!(config.cookies.refresh.as_str(), "__Secure-USER_REFRESH");
     assert!(config.denylist.prefilter && config.denylist.cache_bytes == 64 << 20);
@@ -69,6 +70,11 @@ fn defaults_are_those_that_are_documented() {
 fn what_cannot_be_is_refused_with_path_value_and_what_is_allowed() {
     let cases = [
         ("[listen]", "[listen]\nport = 1", ["listen", "port", "public"]),
+        (
+            "[tokens]",
+            "[tokens]\ncache = \"512 KiB\"",
+            ["tokens.cache", "512", "0 for none"],
+        ),
         (
             "[tokens]",
             "[tokens]\naccess_ttl = \"0s\"",

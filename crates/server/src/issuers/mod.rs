@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use ostracon_core::{Claims, Compact, Issuer, IssuerKeys, Keyring, Observer, Refusal, TokenType, Trust, VerifiedToken};
+use ostracon_core::{
+    Claims, Compact, Issuer, IssuerKeys, Keyring, Memory, Observer, Refusal, Remembered, TokenType, Trust,
+    VerifiedToken,
+};
 
 pub(crate) use self::lifetimes::Lifetimes;
 use self::remote::Remote;
@@ -45,7 +48,8 @@ struct Current {
 }
 
 impl Ring {
-    /// The keys of `own` and of `foreign`, whose key sets are those of `before` where they are the same.
+    /// The keys of `own` and of `foreign`, whose key sets are those of `before` where they are the same. Of the tokens that
+    /// those of `before` have found good nothing is remembered; of those that these will, `memory` bytes.
     ///
     /// # Errors
     ///
@@ -54,6 +58,7 @@ impl Ring {
         (issuer, own): (Issuer, IssuerKeys),
         foreign: Vec<ForeignIssuer>,
         lifetimes: &Lifetimes,
+        memory: u64,
         before: Option<&Self>,
     ) -> io::Result<Self> {
         let mut fixed = Keyring::default();
@@ -93,6 +98,9 @@ impl Ring {
             }
             fixed.trust(iss, keys.trusted(trust));
         }
+        let room = usize::try_from(memory).unwrap_or(usize::MAX);
+        let memory = before.map_or_else(|| Memory::new(room), |ring| ring.fixed.memory().resized(room));
+        let fixed = fixed.with_memory(&memory);
         let current = RwLock::new(Current {
             generation: 0,
             ring: Arc::new(fixed.clone()),
@@ -107,7 +115,24 @@ impl Ring {
 
     /// As [`Keyring::verify`], with the keys that are there.
     pub(crate) fn verify(&self, token: &str, typ: TokenType) -> Result<VerifiedToken, Refusal> {
-        self.verify_observed(token, typ, &mut ())
+        if self.fetched.is_empty() {
+            return self.fixed.verify(token, typ);
+        }
+        self.current().verify(token, typ)
+    }
+
+    /// As [`Keyring::recall`], with the keys that are there.
+    pub(crate) fn recall(&self, token: &str) -> Option<VerifiedToken> {
+        if self.fetched.is_empty() {
+            return self.fixed.recall(token);
+        }
+        self.current().recall(token)
+    }
+
+    /// How what is remembered of tokens fares.
+    pub(crate) fn remembered(&self) -> Remembered {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.ring.memory().stats()
     }
 
     /// As [`Keyring::verify_observed`], with the keys that are there.

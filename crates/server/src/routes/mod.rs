@@ -16,20 +16,20 @@ mod refresh;
 pub(crate) mod revocations;
 mod sessions;
 mod stats;
-mod verify;
+pub(crate) mod verify;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderValue, header},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::Response,
     routing::{any, delete, get, post},
 };
 
-use crate::{app::App, body::MAX_BODY_BYTES, problem::Problem, serving::Serving};
+use crate::{app::App, metrics::VERIFY, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
 pub fn public(serving: impl Into<Serving>) -> Router {
@@ -57,7 +57,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(serving: impl Into<Serving>) -> 
 
 fn open_routes() -> Router<Serving> {
     Router::new()
-        .route("/auth/verify", any(verify::verify))
+        .route(VERIFY, any(verify::verify))
         .route("/auth/logout", post(logout::logout))
         .route("/logout", post(logout::logout))
         .route("/auth/backchannel-logout", post(backchannel::logout))
@@ -94,7 +94,8 @@ fn finish(router: Router<Serving>, slow: Router<Serving>, serving: Serving) -> R
     limit(router, slow, serving)
 }
 
-/// What holds for every route, wherever it is served.
+/// What holds for every route, wherever it is served. Each layer is a boxed service that is cloned for each request, so there
+/// are no more of them than must be.
 fn limit<S: Clone + Send + Sync + 'static>(
     router: Router<Serving>,
     slow: Router<Serving>,
@@ -102,22 +103,18 @@ fn limit<S: Clone + Send + Sync + 'static>(
 ) -> Router<S> {
     router
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(serving.clone(), in_time))
         .merge(slow.method_not_allowed_fallback(async || Problem::method_not_allowed()))
-        .layer(middleware::map_response(protect))
         .layer(middleware::from_fn_with_state(serving.clone(), observe::observe))
         .with_state(serving)
 }
 
 /// Every answer depends on a token or a moment, unless its route says otherwise; none is what it does not say it is.
-async fn protect(mut response: Response) -> Response {
-    let headers = response.headers_mut();
+fn guard(headers: &mut HeaderMap) {
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 /// A request that takes too long is given up; what it has submitted to the denylist is written all the same.

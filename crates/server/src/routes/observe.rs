@@ -1,4 +1,4 @@
-//! Around every route: a request is named, counted, and told of, and a refused one is recorded.
+//! Around every route: a request is named, counted, and told of, a refused one is recorded, and an answer is guarded.
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
@@ -9,10 +9,11 @@ use axum::{
 };
 use tracing::Instrument;
 
+use super::guard;
 use crate::{
     app::App,
     config::AccessLog,
-    metrics::method_word,
+    metrics::{VERIFY, method_word},
     problem::Told,
     refusals::Refusal,
     sender::{RequestId, Sender},
@@ -43,14 +44,23 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         AccessLog::Debug => tracing::debug!(method, route, status, ?took, address, "answered"),
     }
     drop(entered);
+    guard(response.headers_mut());
     response.headers_mut().insert(RequestId::HEADER, id.to_header());
     response
+}
+
+/// Whether requests are told of one by one, as the log is set.
+pub(super) fn tells(access: AccessLog) -> bool {
+    match access {
+        AccessLog::Info => tracing::enabled!(tracing::Level::INFO),
+        AccessLog::Debug => tracing::enabled!(tracing::Level::DEBUG),
+    }
 }
 
 /// Counts what was refused, and records who called what is not for them.
 fn refused(app: &App, route: &str, told: Told, id: &RequestId, address: Option<IpAddr>) {
     let Told { code, client } = told;
-    if route == "/auth/verify" {
+    if route == VERIFY {
         app.kept.metrics.denied(code);
     }
     let is_login = matches!(code, "client_unauthorized" | "too_many_failures");

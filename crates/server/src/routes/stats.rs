@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use ostracon_core::UnixTime;
+use ostracon_core::{Remembered, UnixTime};
 use ostracon_store::{PrefilterState, Stats};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,7 @@ struct Told {
     entries: Option<Map<String, Value>>,
     prefilter: Value,
     store: Value,
+    token_cache: Value,
     sweep: Value,
     audit: trail::Told,
 }
@@ -56,6 +57,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>, request: Request) -> Resu
         }),
         prefilter: prefilter(&app, &stats),
         store: store(&stats, engine_bytes, now),
+        token_cache: token_cache(&app.keyring.remembered()),
         sweep: json!({
             "last_at": stats.activity.since_sweep.map(|since| before(now, since)),
             "sweeps": stats.activity.sweeps,
@@ -97,6 +99,15 @@ fn prefilter(app: &App, stats: &Stats) -> Value {
         "lookups": stats.lookups,
         "misses": stats.misses,
         "rebuilt_shards": stats.activity.rebuilt_shards,
+    })
+}
+
+fn token_cache(remembered: &Remembered) -> Value {
+    json!({
+        "tokens": remembered.tokens,
+        "bytes": remembered.bytes,
+        "hits": remembered.hits,
+        "misses": remembered.misses,
     })
 }
 

@@ -1,20 +1,25 @@
 //! `/auth/verify`: whether a request may pass, for the proxy in front of an application.
 
+mod shortcut;
+
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode},
 };
-use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Tier, TokenType};
+use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Tier, TokenType, VerifiedToken};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+pub(crate) use self::shortcut::Shortcut;
+use super::guard;
 use crate::{
     app::App,
     body::Parameters,
     credentials::{self, Ambiguous},
     listen::Peer,
     problem::Problem,
+    sender::RequestId,
 };
 
 /// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
@@ -38,17 +43,32 @@ pub(super) async fn verify(
         path,
     };
     let token = app.judge_verified(token, &demand).await?;
-    Ok(identity(token.claims()))
+    Ok(written(&token))
 }
+
+/// The head of the answer, written once for each token that is remembered; its values are shared, not copied.
+fn written(token: &VerifiedToken) -> HeaderMap {
+    let write = |claims: &Claims| {
+        let mut headers = identity(claims);
+        guard(&mut headers);
+        // The place of another, so that a copy has room for it.
+        headers.insert(RequestId::HEADER, HeaderValue::from_static(""));
+        headers
+    };
+    token.kept(write).cloned().unwrap_or_else(|| write(token.claims()))
+}
+
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// Where the request that is asked about goes, by the word of a proxy that is trusted. Empty where nobody is, or says
 /// nothing: a path that can be read in any way, so that of the rules by path the strictest applies.
 fn forwarded_path<'h>(app: &App, address: Option<IpAddr>, headers: &'h HeaderMap) -> &'h str {
-    let mut sent = headers.get_all("x-forwarded-uri").iter();
+    if !address.is_some_and(|a| app.trusted_proxies.contains(&a.to_canonical())) {
+        return "";
+    }
+    let mut sent = headers.get_all(FORWARDED_URI).iter();
     match (sent.next().map(HeaderValue::to_str), sent.next()) {
-        (Some(Ok(uri)), None) if address.is_some_and(|a| app.trusted_proxies.contains(&a.to_canonical())) => {
-            uri.split('?').next().unwrap_or("")
-        }
+        (Some(Ok(uri)), None) => uri.split('?').next().unwrap_or(""),
         _ => "",
     }
 }
@@ -100,7 +120,7 @@ fn identity(claims: &Claims) -> HeaderMap {
             ("x-auth-token-id", name(claims.jti().map(Jti::as_str))),
             ("x-auth-expires", HeaderValue::from(claims.exp().as_secs())),
         ]
-        .map(|(name, value)| (axum::http::HeaderName::from_static(name), value)),
+        .map(|(name, value)| (HeaderName::from_static(name), value)),
     )
 }
 

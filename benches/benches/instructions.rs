@@ -1,0 +1,241 @@
+//! Guards the hot path by instructions, which are the same in each run, where times are not: each case is run under
+//! callgrind, and held against `instructions.txt`.
+//!
+//! `scripts/instructions` runs it, and `scripts/instructions --renew` writes down what it finds. Counted is what happens
+//! between the beginning and the end of [`measured`], on its thread alone. What cryptography takes is counted on its own
+//! and taken off, since it chooses its code by the processor.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot be set up stops, and its figures are for the terminal"
+)]
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    hint::black_box,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use ostracon_benches::{
+    issuer::Party,
+    listing::Listing,
+    names::{self, NOW, UNLISTED},
+};
+use ostracon_core::{
+    Algorithm, Claims, Compact, Demand, Facts, Memory, Policy, Scope, Target, Targets, TokenType, decide,
+};
+
+/// How many percent a case may take more than is written down, and how many instructions in any event: another C library
+/// copies and compares otherwise.
+const TOLERANCE: u64 = 5;
+const SLACK: u64 = 24;
+/// Inputs of each case, each taken once.
+const INPUTS: u64 = 256;
+
+/// What is counted, and what of it is not ours.
+const CASES: [(&str, Option<&str>); 6] = [
+    ("check absent, one target", None),
+    ("check absent, six targets", None),
+    ("verify HS256 first time, our part", Some("signature of HS256")),
+    ("verify EdDSA seen before", None),
+    ("recall alone", None),
+    ("decide", None),
+];
+
+/// Where a call of this begins and ends, counting does.
+#[inline(never)]
+fn measured(calls: &mut dyn FnMut()) {
+    calls();
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    if let Ok(case) = env::var("OSTRACON_INSTRUCTIONS_OF") {
+        run(&case);
+        return ExitCode::SUCCESS;
+    }
+    if !has("--count") {
+        // `cargo bench` and `cargo test --benches` have no valgrind to count with; that the cases can be set up, they see.
+        for (case, part) in CASES {
+            run(case);
+            part.into_iter().for_each(run);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let found: BTreeMap<_, _> = CASES
+        .into_iter()
+        .map(|(case, part)| {
+            let foreign = part.map_or(0, count);
+            (case.to_owned(), count(case).saturating_sub(foreign) / INPUTS)
+        })
+        .collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.txt");
+    if has("--renew") {
+        let lines = found.iter().map(|(case, count)| format!("{count}\t{case}\n"));
+        fs::write(&file, lines.collect::<String>()).expect("a baseline");
+        println!("written to {}", file.display());
+        return ExitCode::SUCCESS;
+    }
+    compare(&found, &file)
+}
+
+/// Whether no case takes more than is written down, within the tolerance.
+fn compare(found: &BTreeMap<String, u64>, file: &Path) -> ExitCode {
+    let written = fs::read_to_string(file).expect("a baseline");
+    let written: BTreeMap<_, u64> = written
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(count, case)| (case, count.parse().expect("a count")))
+        .collect();
+    let mut code = ExitCode::SUCCESS;
+    println!("| instructions a call | written down | now | |\n|---|---:|---:|---|");
+    for (case, now) in found {
+        let Some(before) = written.get(case.as_str()) else {
+            println!("| {case} | none | {now} | MISSING |");
+            code = ExitCode::FAILURE;
+            continue;
+        };
+        let allowed = before.saturating_mul(100 + TOLERANCE) / 100;
+        let allowed = allowed.max(before.saturating_add(SLACK));
+        let fewer = before.saturating_mul(100 - TOLERANCE) / 100;
+        let word = match now {
+            now if *now > allowed => {
+                code = ExitCode::FAILURE;
+                "TOO MANY"
+            }
+            now if *now < fewer => "fewer: renew what is written down",
+            _ => "",
+        };
+        println!("| {case} | {before} | {now} | {word} |");
+    }
+    if code != ExitCode::SUCCESS {
+        println!(
+            "\nThe hot path takes more than {TOLERANCE} % more instructions than benches/instructions.txt has. \
+             `scripts/instructions --renew` writes it anew, where that is meant."
+        );
+    }
+    code
+}
+
+/// Runs `case` by itself under callgrind; how many instructions it took in all.
+fn count(case: &str) -> u64 {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out: PathBuf = dir.path().join("callgrind");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--toggle-collect=*instructions::measured*"])
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(env::current_exe().expect("a path"))
+        .env("OSTRACON_INSTRUCTIONS_OF", case)
+        .output()
+        .expect("valgrind, as `scripts/instructions` installs it");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{case}: {told}");
+    let profile = fs::read_to_string(&out).expect("a profile");
+    let total = profile.lines().find_map(|line| line.strip_prefix("totals: "));
+    let total = total.and_then(|total| total.parse().ok()).expect("a total");
+    // Less would be a case that was not measured, whose count never grows.
+    assert!(total > INPUTS.saturating_mul(20), "{case}: {total}");
+    total
+}
+
+/// Takes `case` once unmeasured, so that what is set up at the first call is, and once measured.
+fn run(case: &str) {
+    let twice = |calls: &mut dyn FnMut()| {
+        calls();
+        measured(calls);
+    };
+    let inputs = || UNLISTED..UNLISTED.saturating_add(INPUTS);
+    let policy = Policy::default();
+    let demand = Demand {
+        audiences: &["shop"],
+        scope: Scope::new("read").expect("a scope"),
+        ..Demand::default()
+    };
+    match case {
+        "check absent, one target" => {
+            let listing = every_kind();
+            let targets: Vec<_> = inputs().map(names::token).collect();
+            twice(&mut || {
+                for target in &targets {
+                    let facts = listing.denylist().check(&Targets::one(target.as_ref()), NOW);
+                    assert!(black_box(facts).expect("an answer").revocation.is_none());
+                }
+            });
+        }
+        "check absent, six targets" => {
+            let listing = every_kind();
+            let (kid, claims): (_, Vec<_>) = (names::kid(), inputs().map(names::claims).collect());
+            twice(&mut || {
+                for claims in &claims {
+                    let facts = listing.denylist().check(&Targets::of(claims, Some(&kid)), NOW);
+                    assert!(black_box(facts).expect("an answer").revocation.is_none());
+                }
+            });
+        }
+        "verify HS256 first time, our part" | "signature of HS256" => {
+            let party = Party::new(Algorithm::HS256);
+            let tokens: Vec<_> = inputs().map(|n| party.token(n, NOW)).collect();
+            if case == "signature of HS256" {
+                let issuer = party.ring().issuer(&names::issuer()).expect("an issuer");
+                let key = issuer.key(&names::kid()).expect("a key");
+                twice(&mut || {
+                    for token in &tokens {
+                        assert!(key.verifies(&Compact::split(token).expect("three segments")));
+                    }
+                });
+            } else {
+                twice(&mut || {
+                    for token in &tokens {
+                        assert!(black_box(party.ring().verify(token, TokenType::Access)).is_ok());
+                    }
+                });
+            }
+        }
+        "recall alone" => {
+            let party = Party::new(Algorithm::EdDSA);
+            let ring = party.ring().clone().with_memory(&Memory::new(32 << 20));
+            let tokens: Vec<_> = inputs().map(|n| party.token(n, NOW)).collect();
+            twice(&mut || {
+                for token in &tokens {
+                    assert!(black_box(ring.verify(token, TokenType::Access)).is_ok());
+                }
+            });
+            assert_eq!(ring.memory().stats().hits, INPUTS);
+        }
+        "verify EdDSA seen before" => {
+            let (party, listing) = (Party::new(Algorithm::EdDSA), every_kind());
+            let memory = Memory::new(32 << 20);
+            let ring = party.ring().clone().with_memory(&memory);
+            let tokens: Vec<_> = inputs().map(|n| party.token(n, NOW)).collect();
+            twice(&mut || {
+                for token in &tokens {
+                    let token = ring.verify(token, TokenType::Access).expect("a good token");
+                    let facts = listing.denylist().check(&token.targets(), NOW).expect("an answer");
+                    assert_eq!(decide(token.claims(), &demand, &facts, &policy, NOW), Ok(()));
+                }
+            });
+            assert_eq!((memory.stats().hits, memory.stats().misses), (INPUTS, INPUTS));
+        }
+        "decide" => {
+            let (facts, claims): (_, Vec<Claims>) = (Facts::none(), inputs().map(names::claims).collect());
+            twice(&mut || {
+                for claims in &claims {
+                    assert_eq!(decide(black_box(claims), &demand, &facts, &policy, NOW), Ok(()));
+                }
+            });
+        }
+        other => panic!("no case {other}"),
+    }
+}
+
+/// A store in which something of every kind is listed, so that none can be passed over.
+fn every_kind() -> Listing {
+    let listing = Listing::empty();
+    let some = (names::EXPIRED..names::EXPIRED.saturating_add(64)).map(names::listed);
+    listing.list(some.chain(names::other_kinds()).collect::<Vec<Target>>());
+    listing
+}
