@@ -113,9 +113,8 @@ impl Denylist {
             cut,
             first,
         } = recovered;
-        // I2: with every record behind the last one that was covered, and none that the journal does not know of.
-        let covers = |saved: &Saved| saved.covers <= journal.last() && saved.covers.saturating_add(1) >= first;
-        let saved = saved.filter(covers).map(|saved| saved.prefilter);
+        let is_believed = |saved: &Saved| saved.covers.are_continued_by(first, journal.last());
+        let saved = saved.filter(is_believed).map(|saved| saved.prefilter);
         let loaded = saved.is_some();
         tracing::info!(
             replayed,

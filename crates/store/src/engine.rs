@@ -38,6 +38,14 @@ use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
 const DAMAGED: &str = "damaged";
 
+/// What sled's file is divided into. A segment is used again once all that still counts in it was moved elsewhere: the
+/// smaller it is, the sooner. A node of more than a quarter of it gets a file of its own, so it cannot be smaller still:
+/// those of the tree's inside have up to 256 children.
+const SEGMENT_BYTES: usize = 64 << 10;
+
+/// What earlier versions made, and sled does not change.
+const EARLIER_SEGMENT_BYTES: usize = 512 << 10;
+
 const CHECKPOINT: &[u8] = b"checkpoint";
 const CHECKPOINT_FORMAT: u8 = 1;
 
@@ -86,12 +94,19 @@ impl Engine {
             return Err(StoreError::Engine("it was found damaged before".into()));
         }
         remove_unfinished_snapshots(dir)?;
-        let config = sled::Config::new()
-            .path(dir)
-            .cache_capacity(cache_bytes)
-            .flush_every_ms(None);
+        let config = |segment_bytes| {
+            sled::Config::new()
+                .path(dir)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(None)
+                .segment_size(segment_bytes)
+        };
         let (db, rows, due, meta) = fence(|| {
-            let db = open_unlocked(&config)?;
+            let db = match open_unlocked(&config(SEGMENT_BYTES)) {
+                // Refused before a file was touched: it is not what this one was made with.
+                Err(sled::Error::Unsupported(_)) => open_unlocked(&config(EARLIER_SEGMENT_BYTES))?,
+                opened => opened?,
+            };
             let (rows, due, meta) = (db.open_tree("rows")?, db.open_tree("due")?, db.open_tree("meta")?);
             db.flush()?;
             Ok((db, rows, due, meta))

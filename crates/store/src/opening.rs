@@ -129,7 +129,7 @@ impl State {
             identity.id,
             options.segment_bytes,
             engine.reached()?,
-            saved.map_or(applied, |saved| saved.covers.min(applied)),
+            saved.map_or(applied, |saved| saved.covers.0.min(applied)),
             |number, record| replay.apply(number, record),
         )?;
         let replayed = replay.replayed;

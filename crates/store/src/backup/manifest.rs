@@ -16,6 +16,7 @@ use crate::{
     error::StoreError,
     files::write_new,
     identity::{self, StoreId},
+    prefilter::saved,
 };
 
 pub(super) const FILE: &str = "manifest";
@@ -137,7 +138,9 @@ fn is_name(name: &str) -> bool {
         let digits = name.strip_suffix(".log").unwrap_or_default();
         digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())
     };
-    plain(name) && name != FILE && name != "lock" || name.strip_prefix("journal/").is_some_and(segment)
+    // Of what opening takes for its own, none comes from a backup.
+    let own = [FILE, "lock", saved::FILE];
+    plain(name) && !own.contains(&name) || name.strip_prefix("journal/").is_some_and(segment)
 }
 
 fn hex(text: &str, digits: usize) -> Option<u128> {
@@ -178,6 +181,7 @@ mod tests {
             "journal/1.log",
             "manifest",
             "lock",
+            "prefilter",
             "",
             "journal/",
             "a/b",

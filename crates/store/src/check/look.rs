@@ -16,6 +16,7 @@ use crate::{
     identity::Identity,
     journal::{self, Record},
     options::Options,
+    prefilter::saved::SavedFile,
     registry,
 };
 
@@ -37,6 +38,8 @@ pub(super) struct Look {
 
 /// What the journal says, as far as rows can be compared with it.
 pub(super) struct Journaled {
+    /// The first record that there is or will be.
+    first: u64,
     /// The last record that could be read.
     pub(super) last: u64,
     /// Of what there is a revocation.
@@ -54,6 +57,7 @@ pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
         engine: None,
         checkpoint: Checkpoint::NONE,
         journal: Journaled {
+            first: 0,
             last: 0,
             revoked: HashSet::new(),
             lifted: HashMap::new(),
@@ -81,6 +85,7 @@ pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
     if let Some(identity) = look.identity.clone() {
         look.journal(dir, &identity)?;
         look.engine(dir, &identity);
+        look.prefilter(dir, &identity);
     }
     look.sessions(dir);
     Ok(look)
@@ -110,7 +115,7 @@ impl Look {
             }
             Ok(())
         })?;
-        journaled.last = walk.last;
+        (journaled.first, journaled.last) = (walk.first, walk.last);
         let report = &mut self.report;
         report.counts.segments = walk.segments;
         report.counts.journal_bytes = walk.bytes;
@@ -172,6 +177,25 @@ impl Look {
         self.claim(dir, &path, claim, reached);
         self.compare(dir, identity, &engine);
         self.engine = Some(engine);
+    }
+
+    /// Whether the filters as they were saved would be believed, if the next opening wants them at their rate. If not,
+    /// nothing is wrong: they are made from the rows.
+    fn prefilter(&mut self, dir: &Path, identity: &Identity) {
+        let file = SavedFile::of(dir, identity.id);
+        let Journaled { first, last, .. } = self.journal;
+        let doubt = match file.look() {
+            Ok(None) => return,
+            Ok(Some(Ok(covers))) if covers.are_continued_by(first, last) => return,
+            Ok(Some(Ok(covers))) => format!(
+                "it was saved at record {}, and the journal has {first} to {last}",
+                covers.0
+            ),
+            Ok(Some(Err(reason))) => reason.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let note = format!("it is not believed, and made anew from the rows: {doubt}");
+        self.report.note(Part::Prefilter, file.path(), note);
     }
 
     fn rows(&mut self, path: &Path, survey: Survey) {

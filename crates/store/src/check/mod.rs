@@ -51,7 +51,7 @@ impl ClosedStore {
         })
     }
 
-    /// Walks everything: identity, journal, rows and their index, checkpoint, list of sessions. Blocks; costs the reading
+    /// Walks everything: identity, journal, rows and their index, checkpoint, saved prefilter, list of sessions. Blocks; costs the reading
     /// of all of it, a look-up for each record of the journal, and 20 bytes of memory for each entry.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub enum Part {
     Index,
     /// The list of live sessions.
     Sessions,
+    /// The filters as they were saved.
+    Prefilter,
 }
 
 /// What to do about a finding.
@@ -147,6 +149,7 @@ impl Part {
             Self::Checkpoint => "checkpoint",
             Self::Index => "index",
             Self::Sessions => "sessions",
+            Self::Prefilter => "prefilter",
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Walk {
     pub(crate) bytes: u64,
     /// Records that could be read.
     pub(crate) records: u64,
+    /// The number of the first record that there is or will be.
+    pub(crate) first: u64,
     /// The number of the last record that could be read.
     pub(crate) last: u64,
     /// Bytes behind the last whole group, which the next opening cuts off.
@@ -47,6 +49,7 @@ pub(crate) fn walk(
     if paths.is_empty() {
         walk.problems.push(StoreError::damaged(dir, "it has no segment"));
     }
+    walk.first = paths.first().and_then(|path| segment::first_of(path)).unwrap_or(1);
     let files = fs::read_dir(dir).map_err(|e| StoreError::io(dir, e))?;
     walk.unfinished = u64::try_from(files.count().saturating_sub(paths.len())).unwrap_or(0);
     for (n, path) in paths.iter().enumerate() {

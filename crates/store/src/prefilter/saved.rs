@@ -30,7 +30,7 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"OSTRBLMF";
 const FORMAT: u32 = 1;
-const FILE: &str = "prefilter";
+pub(crate) const FILE: &str = "prefilter";
 
 /// Where the filters of a store are saved.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct SavedFile {
 pub(crate) struct Saved {
     pub(crate) prefilter: Prefilter,
     /// The last record of the journal that they cover.
-    pub(crate) covers: u64,
+    pub(crate) covers: Covers,
 }
 
 /// Why a file is not believed. Nothing is lost by it: the filters are built from the rows.
@@ -90,6 +90,25 @@ impl SavedFile {
         }
     }
 
+    /// What `take` would answer, with the file left where it is; none where there is no file.
+    pub(crate) fn look(&self) -> Result<Option<Result<Covers, Refused>>, StoreError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => {
+                // Which rate the next opening asks for is not known here.
+                let rate = rate(&bytes);
+                let saved = rate.and_then(|rate| decode(&bytes, &self.store, rate));
+                Ok(Some(saved.map(|saved| saved.covers)))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io(&self.path, e)),
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Saves `prefilter`, which covers all up to record `covers`, unless some shard has no filter yet; whether it was.
     ///
     /// What is inserted meanwhile may be in the file or not: it is behind `covers`.
@@ -99,6 +118,24 @@ impl SavedFile {
             None => Ok(false),
         }
     }
+}
+
+/// The last record that saved filters cover.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Covers(pub(crate) u64);
+
+impl Covers {
+    /// Whether the journal, which has the records `first` to `last`, has every one behind the last that was covered, and the
+    /// last that was covered itself is not beyond it (I2).
+    pub(crate) const fn are_continued_by(self, first: u64, last: u64) -> bool {
+        self.0 <= last && self.0.saturating_add(1) >= first
+    }
+}
+
+/// The rate of false positives that the filters in `bytes` are said to be made for.
+fn rate(bytes: &[u8]) -> Result<f64, Refused> {
+    let mut rest = bytes.get(28..).ok_or(Refused::Checksum)?;
+    take(&mut rest).map(f64::from_be_bytes)
 }
 
 fn encode(prefilter: &Prefilter, store: &StoreId, covers: u64) -> Option<Vec<u8>> {
@@ -144,7 +181,7 @@ pub(super) fn decode(bytes: &[u8], store: &StoreId, rate: f64) -> Result<Saved, 
     if take(&mut rest)? != rate.to_be_bytes() {
         return Err(Refused::Rate);
     }
-    let covers = u64::from_be_bytes(take(&mut rest)?);
+    let covers = Covers(u64::from_be_bytes(take(&mut rest)?));
     let [kinds] = take(&mut rest)?;
     let mut prefilter = Prefilter::new(rate);
     prefilter.kinds.add_all(Kinds::from_bits(kinds));

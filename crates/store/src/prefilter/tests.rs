@@ -245,7 +245,7 @@ fn i2_what_was_saved_comes_back_once() {
     let dir = tempfile::tempdir().unwrap();
     let (file, _) = saved_in(dir.path());
     let saved = file.take(0.001).unwrap().unwrap();
-    assert_eq!((saved.covers, saved.prefilter.missing()), (41, 0));
+    assert_eq!((saved.covers.0, saved.prefilter.missing()), (41, 0));
     assert!((0..1000).all(|n| saved.prefilter.may_contain(&digest(n))));
     assert!(!saved.prefilter.may_contain(&digest(1000)));
     let kinds = Kind::ALL.map(|kind| saved.prefilter.may_contain_any(kind));

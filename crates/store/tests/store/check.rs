@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use ostracon_core::Policy;
 use ostracon_store::{ClosedStore, Denylist, Options, Part, Remedy, Report, StoreError};
 
-use crate::support::{NOW, at, denied, harm, open, options, revocation, segments, token};
+use crate::support::{NOW, at, denied, harm, open, options, revocation, segments, snapshot, token};
 
 /// Entries 0 to 99, of which some were lifted and some swept, closed in good order.
 fn closed() -> tempfile::TempDir {
@@ -251,7 +251,7 @@ fn open_is_refused(dir: &Path, segment: usize) -> String {
 #[test]
 fn i5_entries_that_the_journal_lacks_are_kept() {
     let (dir, more) = (closed(), tempfile::tempdir().unwrap());
-    crate::support::snapshot(dir.path(), more.path());
+    snapshot(dir.path(), more.path());
     let denylist = open(more.path());
     denylist.revoke_many((200..210).map(|n| revocation(token(n)))).unwrap();
     denylist.close().unwrap();
@@ -359,4 +359,59 @@ fn a_segment_of_a_newer_format_is_not_given_up() {
     assert!(matches!(store().rebuild(), Err(StoreError::Newer { found: 2, .. })));
     let error = Denylist::open(dir.path(), &options(true)).unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }) && error.to_string().contains("upgrade"));
+}
+
+/// Nothing is wrong with a store whose filters are not believed; that they are not is told.
+#[test]
+fn a_saved_prefilter_is_looked_at_and_left_where_it_is() {
+    let dir = closed();
+    let path = dir.path().join("prefilter");
+    let notes = || {
+        let report = check(dir.path());
+        assert_eq!(found(&report), [""; 0]);
+        let notes = report.notes.iter().filter(|note| note.part == Part::Prefilter);
+        notes.map(|note| note.problem.clone()).collect::<Vec<_>>()
+    };
+    let good = fs::read(&path).unwrap();
+    assert_eq!(notes(), [""; 0]);
+    assert_eq!(fs::read(&path).unwrap(), good);
+    flip(&path);
+    assert!(notes()[0].contains("its checksum does not fit"));
+    fs::write(&path, b"").unwrap();
+    assert!(notes()[0].contains("cut short"));
+    // Of a store that has gone further than this one.
+    fs::write(&path, &good).unwrap();
+    let denylist = open(dir.path());
+    let earlier = tempfile::tempdir().unwrap();
+    denylist.close().unwrap();
+    drop(denylist);
+    snapshot(dir.path(), earlier.path());
+    let denylist = open(dir.path());
+    denylist.revoke(revocation(token(700))).unwrap();
+    denylist.close().unwrap();
+    drop(denylist);
+    fs::copy(&path, earlier.path().join("prefilter")).unwrap();
+    let report = check(earlier.path());
+    let ahead = report.notes.iter().find(|note| note.part == Part::Prefilter).unwrap();
+    assert!(report.is_sound() && ahead.problem.contains("it was saved at record"));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(notes(), [""; 0]);
+}
+
+/// I2: a repair that begins the journal anew leaves what the rows alone had in its first records. Filters from before that
+/// somebody puts back would be continued by it if the numbers went on without a gap.
+#[test]
+fn i2_a_prefilter_from_before_a_repair_is_not_believed_after_it() {
+    let dir = closed();
+    let path = dir.path().join("prefilter");
+    let before = fs::read(&path).unwrap();
+    let last = segments(dir.path()).pop().unwrap();
+    flip(&last);
+    ClosedStore::take(dir.path()).unwrap().repair().unwrap();
+    fs::write(&path, before).unwrap();
+    let report = check(dir.path());
+    assert!(report.is_sound() && report.notes.iter().any(|note| note.part == Part::Prefilter));
+    let denylist = open(dir.path());
+    assert!(!denylist.prefilter_was_loaded());
+    assert!(all_denied(&denylist, 100));
 }

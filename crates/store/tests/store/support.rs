@@ -140,7 +140,7 @@ pub(crate) fn harm(dir: &Path, harm: impl Fn(&sled::Tree, &sled::Tree, &sled::Tr
 fn harm_part(part: &Path, harm: impl Fn(&sled::Tree, &sled::Tree, &sled::Tree)) {
     let mut tries = 0..250;
     let db = loop {
-        match sled::open(part) {
+        match sled::Config::new().path(part).segment_size(64 << 10).open() {
             Ok(db) => break db,
             // sled's threads give up its lock a little after it was dropped.
             Err(error) => assert!(tries.next().is_some(), "{error}"),
