@@ -13,6 +13,9 @@
 pub mod case;
 pub mod issuer;
 pub mod listing;
+pub mod load;
 pub mod names;
+pub mod peers;
 pub mod plan;
+pub mod report;
 pub mod rounds;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::case::Case;
+use crate::{case::Case, report};
 
 /// How often each case has its turn.
 const ROUNDS: usize = 161;
@@ -64,11 +64,15 @@ impl Rounds {
             let Quartiles { low, median, high } = self.of_case(name);
             println!("| {name} | {} | {} to {} |", nanos(median), nanos(low), nanos(high));
         }
+        let figures = self.0.iter().map(|(name, _)| (*name, self.of_case(name)));
+        report::record_table(heading, "ns", figures);
     }
 }
 
 impl Quartiles {
-    fn of(mut figures: Vec<f64>) -> Self {
+    /// Of these figures.
+    #[must_use]
+    pub fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let at = |quarter: usize| {
             let last = figures.len().saturating_sub(1);
@@ -115,4 +119,9 @@ pub fn print_ratios(heading: &str, rows: &[(String, Quartiles)]) {
         println!("| {what} | {median:.2} | {low:.2} to {high:.2} |");
     }
     println!();
+    report::record_table(
+        heading,
+        "ratio",
+        rows.iter().map(|(what, ratio)| (what.as_str(), *ratio)),
+    );
 }

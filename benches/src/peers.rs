@@ -1,0 +1,186 @@
+//! The servers of the comparison over HTTP, each a process of its own that ends with this one.
+
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Instant,
+};
+
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A process that is killed when this is dropped, and by the kernel when this program ends in any other way.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Where it answers.
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `command` and reads where it listens off the first line in which `address` finds it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start within a minute.
+    #[must_use]
+    pub fn start(command: &Command, address: fn(&str) -> Option<&str>) -> Self {
+        let mut child = spawn(command);
+        let out = BufReader::new(child.stdout.take().expect("its output"));
+        let mut started = Self {
+            child,
+            address: SocketAddr::from(([0; 4], 0)),
+        };
+        let (tell, told) = mpsc::channel();
+        // Reads on to the end: a full pipe would stop it.
+        thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if let Some(address) = address(&line) {
+                    let _ = tell.send(address.parse().expect("an address"));
+                }
+            }
+        });
+        started.address = told.recv_timeout(PATIENCE).expect("it says where it listens");
+        started
+    }
+
+    /// Its processor time so far.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        crate::load::process_time(self.child.id())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Under `setpriv`, so that the kernel ends it when whoever started it is gone, however that came.
+fn spawn(command: &Command) -> Child {
+    let mut bound = Command::new("setpriv");
+    bound.args(["--pdeathsig", "KILL"]);
+    bound.arg(command.get_program()).args(command.get_args());
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OSTRACON_")) {
+        bound.env_remove(name); // What a bench is told is no setting of the server.
+    }
+    for (name, value) in command.get_envs() {
+        bound.env(name, value.unwrap_or_default());
+    }
+    bound
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("setpriv, of util-linux, starts each server: {error}"))
+}
+
+/// The server `ostracon` on the store in `home`, which holds a configuration.
+#[must_use]
+pub fn ostracon(program: &Path, config: &Path) -> Process {
+    let mut command = Command::new(program);
+    command.args(["serve", "--config"]).arg(config);
+    Process::start(&command, |line| line.strip_prefix("public  http://"))
+}
+
+/// Writes the configuration of a server whose one key is `secret`, and returns where it is.
+#[must_use]
+pub fn configuration(home: &Path, secret: &[u8], prefilter: bool) -> PathBuf {
+    let key = home.join("key.secret");
+    fs::write(&key, secret).expect("the secret");
+    set_private(&key);
+    let path = home.join("ostracon.toml");
+    let text = format!(
+        r#"data_dir = "denylist"
+[listen]
+public = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+[tokens]
+issuer = "https://auth.example"
+audience = "shop"
+[[keys]]
+kid = "2026-09"
+alg = "HS256"
+secret_file = "key.secret"
+[denylist]
+prefilter = {prefilter}
+[log]
+level = "warn"
+"#
+    );
+    fs::write(&path, text).expect("the configuration");
+    path
+}
+
+fn set_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode");
+}
+
+/// A program that prints its address as its first line, and takes that of Redis and the file of the secret from its
+/// environment.
+#[must_use]
+pub fn printing(command: &Command) -> Process {
+    Process::start(command, |line| line.starts_with("127.0.0.1:").then_some(line))
+}
+
+/// A Redis that keeps nothing, on a port that was free.
+#[must_use]
+pub fn redis(dir: &Path) -> Process {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("its address");
+    drop(free);
+    let mut command = Command::new("redis-server");
+    command
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
+        .arg(dir)
+        .args(["--port", &address.port().to_string()]);
+    let mut child = spawn(&command);
+    let mut out = child.stdout.take().expect("its output");
+    let redis = Process { child, address };
+    thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "Redis did not start");
+        thread::sleep(Duration::from_millis(10));
+    }
+    redis
+}
+
+/// One command in the protocol of Redis.
+#[must_use]
+pub fn command(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+    }
+    bytes
+}
+
+/// Sets each of `keys` for ten minutes.
+///
+/// # Panics
+///
+/// When Redis does not say of each that it was set.
+pub fn set_all(redis: &Process, keys: impl Iterator<Item = String>) {
+    let mut stream = TcpStream::connect(redis.address).expect("Redis");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let keys: Vec<_> = keys.collect();
+    for some in keys.chunks(1_000) {
+        let all: Vec<_> = some
+            .iter()
+            .flat_map(|key| command(&["SETEX", key, "1200", "1"]))
+            .collect();
+        stream.write_all(&all).expect("sent");
+        let mut answers = vec![0; some.len().saturating_mul(b"+OK\r\n".len())];
+        stream.read_exact(&mut answers).expect("an answer to each");
+        assert!(answers.chunks(5).all(|answer| answer == b"+OK\r\n"), "each is set");
+    }
+}
