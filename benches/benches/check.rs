@@ -8,7 +8,7 @@
     reason = "a benchmark that cannot be set up stops, and its figures are for the terminal"
 )]
 
-use std::{collections::HashSet, sync::RwLock};
+use std::{collections::HashSet, path::Path, sync::RwLock};
 
 use criterion::Criterion;
 use ostracon_benches::{
@@ -57,6 +57,9 @@ const EXPIRED_ENTRY: Branch = Branch {
     misses: 0,
 };
 /// Six look-ups, none of which finds anything.
+/// The parts that the engine is made of unless it is told otherwise.
+const PARTS: u64 = 16;
+
 const SIX_MISSED: Branch = Branch {
     clear: false,
     denied: false,
@@ -150,13 +153,14 @@ impl Asked {
 /// The peers: an exact set in memory, and the engine without anything around it.
 struct Peers {
     set: RwLock<HashSet<Digest>>,
-    rows: sled::Tree,
+    /// By the first four bits of a digest.
+    rows: Vec<sled::Tree>,
     absent: Vec<[u8; 16]>,
     present: Vec<[u8; 16]>,
 }
 
 impl Peers {
-    fn of(listing: &Listing, rows: sled::Tree, size: u64, asked: &Asked) -> Self {
+    fn of(listing: &Listing, rows: Vec<sled::Tree>, size: u64, asked: &Asked) -> Self {
         let id = |target: TargetRef<'_>| listing.denylist().id(target);
         // A digest is shown as its bytes in hexadecimal, and those are its key in the engine.
         let key = |target: &Target| {
@@ -177,7 +181,10 @@ impl Peers {
             let id = denylist.id(target.as_ref());
             self.set.read().expect("not poisoned").contains(&id)
         };
-        let in_rows = |key: &[u8; 16]| self.rows.get(key).expect("an answer").is_some();
+        let in_rows = |key: &[u8; 16]| {
+            let part = self.rows.get(usize::from(key[0] >> 4)).expect("sixteen parts");
+            part.get(key).expect("an answer").is_some()
+        };
         vec![
             Case::over("absent, hash set", &asked.absent, move |target| !in_set(target)),
             Case::over("present, hash set", &asked.present, in_set),
@@ -187,13 +194,12 @@ impl Peers {
     }
 }
 
-fn measure(criterion: &mut Criterion, size: u64, ratios: &mut Vec<(String, Quartiles)>) {
-    let (on, off) = Listing::filled(size).copied(false);
-    let (on, bare) = on.copied(false);
-    let dir = bare.into_dir();
+/// The rows of one part of the engine.
+fn rows_of(part: &Path) -> sled::Tree {
+    assert!(part.is_dir(), "the engine has other parts");
     let engine = sled::Config::new()
-        .path(dir.path().join("sled"))
-        .cache_capacity(64 << 20)
+        .path(part)
+        .cache_capacity((64 << 20) / PARTS)
         .segment_size(64 << 10)
         .flush_every_ms(None);
     // The threads of the one that had it open before may have to end first.
@@ -204,9 +210,18 @@ fn measure(criterion: &mut Criterion, size: u64, ratios: &mut Vec<(String, Quart
         }
         opened.ok()
     });
-    let engine = engine.expect("the engine's files");
-    let rows = engine.open_tree("rows").expect("the rows");
+    let rows = engine.expect("the engine's files").open_tree("rows").expect("the rows");
     assert_eq!(rows.get([0; 16]).expect("an answer"), None);
+    rows
+}
+
+fn measure(criterion: &mut Criterion, size: u64, ratios: &mut Vec<(String, Quartiles)>) {
+    let (on, off) = Listing::filled(size).copied(false);
+    let (on, bare) = on.copied(false);
+    let dir = bare.into_dir();
+    let rows: Vec<_> = (0..PARTS)
+        .map(|part| rows_of(&dir.path().join(format!("sled/{part:02}-of-{PARTS}"))))
+        .collect();
 
     let asked = Asked::of(&on, size);
     let peers = Peers::of(&on, rows, size, &asked);

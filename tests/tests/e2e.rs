@@ -15,6 +15,8 @@ mod backchannel;
 mod browser;
 #[path = "e2e/check_store.rs"]
 mod check_store;
+#[path = "e2e/commands.rs"]
+mod commands;
 #[path = "e2e/configuration.rs"]
 mod configuration;
 #[path = "e2e/conformance.rs"]

@@ -71,7 +71,7 @@ pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
 pub use config::{
     AccessLog, AuditSettings, Config, ConfigError, ForeignIssuer, Identity, Key, KeySetUrl, KeySource, KeyState,
-    KeyStatus, LogFormat, Tls, Tokens,
+    KeyStatus, LogFormat, Tls, Tokens, read_private,
 };
 pub use control::Revoke;
 pub use cookies::{CookieName, CookieSettings, Origin, SameSite};

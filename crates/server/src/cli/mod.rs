@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! Exit statuses: 0 when all went as told, 1 when something failed, 2 when the command line or the configuration cannot
-//! be used.
+//! be used; what asks a running server has more of them (`remote::Fault`).
 
 mod audit;
 mod backup;
@@ -13,6 +13,7 @@ mod logging;
 mod offline;
 mod progress;
 mod reload;
+mod remote;
 mod serve;
 mod transfer;
 
@@ -22,7 +23,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ostracon_server::ConfigError;
 
 /// Logs JSON Web Tokens out, and keeps them out.
@@ -66,6 +67,27 @@ enum Command {
     Import(transfer::ImportArguments),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
+    #[command(
+        about = "Revoke on a running server. Example: ostracon revoke subject user-42 --reason account_suspended"
+    )]
+    Revoke(remote::RevokeArguments),
+    /// Show what is revoked on a running server. Example: ostracon list --kind subject --all
+    List(remote::ListArguments),
+    /// Take a revocation back. Example: ostracon lift 3f7a…
+    Lift(remote::LiftArguments),
+    /// Show the logins of a subject, and end them. Example: ostracon sessions user-42
+    Sessions(remote::SessionsArguments),
+    /// Say why a token is refused, or that it is not, step by step. Example: ostracon explain token.txt
+    Explain(remote::ExplainArguments),
+    /// Show how a running server fares. Example: ostracon stats
+    Stats(remote::StatsArguments),
+    #[command(
+        about = "Print what completes the commands in a shell. Example: ostracon completions bash > ostracon.bash"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 const IMPORT_HELP: &str = r#"A line that cannot be used is told by its number, never by what stands on it, and stops nothing. Importing a file once
@@ -96,6 +118,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Export(arguments) => transfer::export(&arguments),
         Command::Import(arguments) => transfer::import(&arguments),
         Command::Secret => secret(),
+        Command::Revoke(arguments) => remote::revoke(&arguments),
+        Command::List(arguments) => remote::list(&arguments),
+        Command::Lift(arguments) => remote::lift(&arguments),
+        Command::Sessions(arguments) => remote::sessions(&arguments),
+        Command::Explain(arguments) => remote::explain(&arguments),
+        Command::Stats(arguments) => remote::stats(&arguments),
+        Command::Completions { shell } => completions(shell),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -110,7 +139,8 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             let _ = writeln!(io::stderr(), "ostracon: {}", told(&error));
             let unusable = error.is::<ConfigError>() || error.is::<Usage>();
-            ExitCode::from(if unusable { 2 } else { 1 })
+            let fault = error.downcast_ref().map(remote::Fault::status);
+            ExitCode::from(fault.unwrap_or(if unusable { 2 } else { 1 }))
         }
     }
 }
@@ -142,6 +172,14 @@ fn secret() -> anyhow::Result<()> {
         io::stderr(),
         "the hash goes into the configuration, under [[clients]]; a running server reads it at SIGHUP"
     )?;
+    Ok(())
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    // Made whole first: the generator takes no error, and whoever reads may have gone.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ostracon", &mut script);
+    io::stdout().write_all(&script)?;
     Ok(())
 }
 

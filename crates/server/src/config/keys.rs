@@ -190,7 +190,11 @@ pub(super) fn read(raw: Vec<raw::Key>, base: &Path, files: &mut Vec<PathBuf>) ->
 }
 
 /// The bytes of a file that nobody but its owner can read.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+///
+/// # Errors
+///
+/// Why it cannot be read or is not private, in words for its owner and with nothing of it.
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let told = |e: std::io::Error| e.to_string();
     let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
     if mode & 0o077 != 0 {

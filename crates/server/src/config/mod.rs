@@ -21,16 +21,13 @@ use ostracon_store::{Durability, FALSE_POSITIVE_RATES, Options, audit};
 use serde::Deserialize;
 
 pub(crate) use self::keys::signer_at;
+use self::raw::{Raw, Span};
 pub use self::{
     error::ConfigError,
     issuers::{ForeignIssuer, KeySetUrl, KeySource},
-    keys::{Key, KeyState, KeyStatus},
+    keys::{Key, KeyState, KeyStatus, read_private},
     tls::{Identity, Tls},
     tokens::Tokens,
-};
-use self::{
-    keys::read_private,
-    raw::{Raw, Span},
 };
 use crate::{
     client::Client,
