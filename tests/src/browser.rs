@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -60,28 +61,37 @@ impl KeptCookie {
     }
 }
 
+/// A driver, and the port that it says it has taken.
+fn start(profile: &Path) -> Option<(Child, BufReader<ChildStdout>, String)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .env("HOME", profile)
+        .env("TMPDIR", profile)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|e| panic!("chromedriver: {e}; scripts/test installs it"));
+    let mut stdout = BufReader::new(driver.stdout.take().unwrap());
+    let mut line = String::new();
+    while stdout.read_line(&mut line).unwrap() > 0 {
+        if let Some((_, port)) = line.split_once("successfully on port ") {
+            let port = port.trim_end().trim_end_matches('.').to_owned();
+            return Some((driver, stdout, port));
+        }
+        line.clear();
+    }
+    let _ = driver.wait();
+    None
+}
+
 impl Browser {
     /// Starts one.
     pub fn new() -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("HOME", profile.path())
-            .env("TMPDIR", profile.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("chromedriver: {e}; scripts/test installs it"));
-        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
-        let mut port = None;
-        let mut line = String::new();
-        while port.is_none() && stdout.read_line(&mut line).unwrap() > 0 {
-            let told = line.split_once("successfully on port ").map(|(_, port)| port);
-            port = told.map(|port| port.trim_end().trim_end_matches('.').to_owned());
-            line.clear();
-        }
-        let port = port.expect("chromedriver tells its port");
+        // It takes one port of both families, and ends where the second family's is taken: then it is started again.
+        let started = (0..5).find_map(|_| start(profile.path()));
+        let (driver, stdout, port) = started.expect("chromedriver tells its port");
         let mut browser = Self {
             driver,
             session: Ask::new(&format!("http://127.0.0.1:{port}")),

@@ -74,6 +74,12 @@ impl Client {
         &self.id
     }
 
+    /// What it may do.
+    #[must_use]
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
     /// Whether `clients` still has it, with the secret that it had, and with `role`.
     pub(crate) fn is_still_in(&self, clients: &[Self], role: Role) -> bool {
         let same = |client: &&Self| client.id == self.id && client.secret_sha256 == self.secret_sha256;

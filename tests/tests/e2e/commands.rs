@@ -8,7 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use ostracon_tests::{Home, SecureServer, Server, binary, certificate, now};
+use ostracon_tests::{Home, SecureServer, Server, binary, certificate, now, wait_for};
 use serde_json::{Value, json};
 
 /// What a command came to: its exit status, what it printed, and what it said beside.
@@ -208,6 +208,9 @@ fn sessions_are_seen_and_ended() {
     assert!(!server.passes(&one.access) && server.passes(&two.access));
     assert_eq!(operator.does(&["sessions", "--end-all", "user-1"]).status, 0);
     assert!(!server.passes(&two.access) && !server.passes(&three.access));
+    // Some names begin with a dash.
+    assert_eq!(operator.does(&["sessions", "--end", "-dash"]).status, 0);
+    assert_eq!(operator.does(&["list", "--sub", "-dash", "--json"]).lines().len(), 0);
     assert_eq!(operator.does(&["sessions"]).status, 2);
 }
 
@@ -328,6 +331,55 @@ fn shells_can_read_what_completes_the_commands() {
     let mut bash = Command::new("bash");
     let read = run(bash.args(["-n"]), &done.out);
     assert_eq!((read.status, read.err.as_str()), (0, ""));
+}
+
+#[test]
+fn clients_come_and_go_while_a_server_runs() {
+    let home = Home::new();
+    home.configure(|text| text.replace("[[clients]]", "# ours\n[[clients]]"));
+    let server = home.start();
+    let config = home.config();
+    let clients = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        run(command.arg("clients").args(arguments).arg("--config").arg(&config), "")
+    };
+    let as_told = |done: &Done| {
+        let secret = done
+            .out
+            .lines()
+            .find_map(|line| line.strip_prefix("secret  ")?.split(' ').next());
+        server.admin.as_client("watch", secret.unwrap())
+    };
+    let added = clients(&["add", "watch", "--role", "read"]);
+    assert_eq!(added.status, 0, "{added:?}");
+    let first = as_told(&added);
+    wait_for("the client", || first.get("/v1/stats").status == 200);
+    assert_eq!(first.post_json("/v1/sessions", &json!({"sub": "u"})).status, 403);
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains("# ours\n[[clients]]"), "{text}");
+    assert!(!text.contains(first.authorization()), "only the hash is kept");
+
+    let listed = clients(&["list", "--json"]).lines();
+    assert_eq!(listed[1], json!({"id": "watch", "roles": ["read"]}));
+    let second = as_told(&clients(&["rotate", "watch"]));
+    wait_for("the next secret", || second.get("/v1/stats").status == 200);
+    assert_eq!(first.get("/v1/stats").status, 401);
+    assert_eq!(clients(&["remove", "watch"]).status, 0);
+    wait_for("its end", || second.get("/v1/stats").status == 401);
+
+    // What cannot be is refused, and all stays as it was.
+    let before = fs::read_to_string(&config).unwrap();
+    let bad: [&[&str]; 5] = [
+        &["add", "backend", "--role", "read"],
+        &["add", "a b", "--role", "read"],
+        &["add", "x", "--role", "root"],
+        &["rotate", "nobody"],
+        &["remove", "nobody"],
+    ];
+    for arguments in bad {
+        assert_eq!(clients(arguments).status, 2, "{arguments:?}");
+    }
+    assert_eq!(fs::read_to_string(&config).unwrap(), before);
 }
 
 /// The book tells of each command that there is.

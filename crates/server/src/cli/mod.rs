@@ -6,7 +6,9 @@
 mod audit;
 mod backup;
 mod check_store;
+mod clients;
 mod demo;
+mod document;
 mod init;
 mod keys;
 mod logging;
@@ -47,6 +49,9 @@ enum Command {
     /// Make, list, exchange and retire signing keys. Example: ostracon keys rotate --config /etc/ostracon/ostracon.toml
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Make, list, renew and remove clients. Example: ostracon clients add shop --role issue --role revoke
+    #[command(subcommand)]
+    Clients(clients::Command),
     /// Check the store of a server that is not running, and mend it. Example: ostracon check-store --dir /var/lib/ostracon
     ///
     /// Walks identity, journal, rows, index, checkpoint and the list of sessions, and says for each finding what to do.
@@ -112,6 +117,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Keys(command) => keys::keys(&command),
+        Command::Clients(command) => clients::clients(&command),
         Command::CheckStore(arguments) => check_store::check_store(&arguments),
         Command::Backup(arguments) => backup::backup(&arguments),
         Command::Restore(arguments) => backup::restore_backup(&arguments),

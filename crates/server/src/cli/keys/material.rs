@@ -57,7 +57,7 @@ impl Material {
         self.key.kid()
     }
 
-    pub(super) fn key(&self) -> &SigningKey {
+    pub(in crate::cli) fn key(&self) -> &SigningKey {
         &self.key
     }
 
@@ -67,7 +67,7 @@ impl Material {
         PathBuf::from(format!("{}.{extension}", self.key.kid()))
     }
 
-    pub(super) fn is_secret(&self) -> bool {
+    pub(in crate::cli) fn is_secret(&self) -> bool {
         self.key.alg().secret_bytes().is_some()
     }
 
@@ -89,7 +89,7 @@ impl Material {
 }
 
 /// Makes `file` belong to whom `like` belongs: root may rotate what a service reads.
-pub(super) fn give_to(file: &File, like: Option<&fs::Metadata>) -> anyhow::Result<()> {
+pub(in crate::cli) fn give_to(file: &File, like: Option<&fs::Metadata>) -> anyhow::Result<()> {
     let Some(like) = like else { return Ok(()) };
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
@@ -101,7 +101,7 @@ pub(super) fn give_to(file: &File, like: Option<&fs::Metadata>) -> anyhow::Resul
 }
 
 /// Makes the entry of `path` in its directory durable.
-pub(super) fn sync_dir(path: &Path) -> anyhow::Result<()> {
+pub(in crate::cli) fn sync_dir(path: &Path) -> anyhow::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     Ok(File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?)
 }

@@ -4,7 +4,6 @@
 //! retired at that moment. Until then the next key is published, so that whoever verifies has learned of it; afterwards
 //! the old one still vouches for what it signed, until the last of it has ended.
 
-mod document;
 mod list;
 mod material;
 
@@ -17,9 +16,8 @@ use std::{
 use ostracon_core::{Algorithm, KeyId, UnixTime};
 use ostracon_server::{Clock, Config, KeyState};
 
-use self::document::Document;
-pub(super) use self::material::Material;
-use super::Usage;
+pub(super) use self::material::{Material, give_to, sync_dir};
+use super::{Usage, document::Document};
 
 /// What a running server needs to read a change (`cli/reload.rs`), several times over. A date that is nearer would have
 /// passed before it is known.
@@ -102,7 +100,7 @@ pub(super) fn keys(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     Clock::system().now()
 }
 
@@ -112,12 +110,12 @@ fn soon(now: UnixTime, after: Duration) -> UnixTime {
 }
 
 /// As it stands in a configuration.
-fn date(at: UnixTime) -> String {
+pub(super) fn date(at: UnixTime) -> String {
     Config::date(at)
 }
 
 fn generate(Generate { of, alg }: &Generate) -> anyhow::Result<()> {
-    let document = Document::open(&of.config)?;
+    let document = Document::open(&of.config, "keys")?;
     let kid = add(document, *alg, None, |_| Ok(()))?;
     tell(&[
         format!("made     {kid} for {alg}"),
@@ -156,7 +154,7 @@ fn rotate(Rotate { of, after, alg }: &Rotate) -> anyhow::Result<()> {
         );
         return Err(Usage(told).into());
     }
-    let document = Document::open(&of.config)?;
+    let document = Document::open(&of.config, "keys")?;
     let config = Config::load(&of.config)?;
     let now = now();
     let old = signing(&config, now)?;
@@ -215,7 +213,7 @@ fn signing(config: &Config, now: UnixTime) -> anyhow::Result<&ostracon_server::K
 }
 
 fn retire(Retire { kid, of, now: at_once }: &Retire) -> anyhow::Result<()> {
-    let mut document = Document::open(&of.config)?;
+    let mut document = Document::open(&of.config, "keys")?;
     let config = Config::load(&of.config)?;
     let now = now();
     let statuses = config.key_statuses(now);

@@ -25,7 +25,7 @@ pub(crate) struct RevokeArguments {
     /// What NAME names
     #[arg(value_parser = ["token", "session", "subject", "client", "key", "issuer"], requires = "name")]
     kind: Option<String>,
-    #[arg(help = "The jti, sid, sub, client_id, kid or iss")]
+    #[arg(help = "The jti, sid, sub, client_id, kid or iss; one that begins with a dash stands behind --")]
     name: Option<String>,
     /// Revoke the one token in this file, or coming in where it is `-`
     #[arg(long, value_name = "FILE")]
@@ -47,7 +47,7 @@ pub(crate) struct RevokeArguments {
         "account_deleted", "compromised", "other"], default_value = "admin")]
     reason: String,
     /// A word for the record
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     note: Option<String>,
     #[command(flatten)]
     remote: Remote,
@@ -155,7 +155,7 @@ pub(crate) struct ListArguments {
     #[arg(long, value_parser = ["token", "session", "subject", "client", "key", "issuer"])]
     kind: Option<String>,
     /// Only of this subject
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     sub: Option<String>,
     /// Only the one with this id
     #[arg(long, conflicts_with_all = ["kind", "sub", "limit", "all"])]

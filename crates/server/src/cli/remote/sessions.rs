@@ -16,10 +16,10 @@ pub(crate) struct SessionsArguments {
     /// The subject whose live sessions are shown
     sub: Option<String>,
     /// End this session
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", allow_hyphen_values = true)]
     end: Option<String>,
     /// End every session of this subject, up to now
-    #[arg(long, value_name = "SUB")]
+    #[arg(long, value_name = "SUB", allow_hyphen_values = true)]
     end_all: Option<String>,
     #[command(flatten)]
     remote: Remote,

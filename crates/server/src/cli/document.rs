@@ -13,9 +13,8 @@ use ostracon_server::{Config, ConfigError};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{
-    super::Usage,
-    date,
-    material::{Material, give_to, sync_dir},
+    Usage,
+    keys::{Material, date, give_to, sync_dir},
 };
 
 /// A configuration file that nobody else of us changes as long as this lives.
@@ -31,16 +30,18 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    /// The file at `path`, of which the list `section` is to be changed.
+    pub(super) fn open(path: &Path, section: &str) -> anyhow::Result<Self> {
+        let variables = format!("OSTRACON_{}__", section.to_ascii_uppercase());
         let unreadable = |cause| ConfigError::File {
             path: path.into(),
             cause,
         };
         if let Some(name) = std::env::vars_os().find_map(|(name, _)| {
             let name = name.into_string().ok()?;
-            name.starts_with("OSTRACON_KEYS__").then_some(name)
+            name.starts_with(&variables).then_some(name)
         }) {
-            let told = format!("{name} goes before what the file says of its keys; change them where it is set");
+            let told = format!("{name} goes before what the file says of its {section}; change them where it is set");
             return Err(Usage(told).into());
         }
         let real = fs::canonicalize(path).map_err(unreadable)?;
@@ -60,17 +61,22 @@ impl Document {
         })
     }
 
-    fn keys(&mut self) -> anyhow::Result<&mut ArrayOfTables> {
-        let keys = self
+    /// The tables of a list, `[[section]]`.
+    pub(super) fn tables(&mut self, section: &str) -> anyhow::Result<&mut ArrayOfTables> {
+        let tables = self
             .edited
-            .entry("keys")
+            .entry(section)
             .or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-        let told = || Usage("keys is written as a list; write each as a table of its own, [[keys]]".into());
-        Ok(keys.as_array_of_tables_mut().ok_or_else(told)?)
+        let told = || {
+            Usage(format!(
+                "{section} is written as a list; write each as a table of its own, [[{section}]]"
+            ))
+        };
+        Ok(tables.as_array_of_tables_mut().ok_or_else(told)?)
     }
 
     fn key(&mut self, kid: &str) -> anyhow::Result<&mut Table> {
-        let mut keys = self.keys()?.iter_mut();
+        let mut keys = self.tables("keys")?.iter_mut();
         let found = keys.find(|key| key.get("kid").and_then(Item::as_str) == Some(kid));
         Ok(found.ok_or_else(|| Usage(format!("no key is called {kid:?}; `ostracon keys list` shows them")))?)
     }
@@ -91,7 +97,7 @@ impl Document {
         if let Some(at) = signs_from {
             key.insert("signs_from", value(date(at)));
         }
-        self.keys()?.push(key);
+        self.tables("keys")?.push(key);
         Ok(())
     }
 
@@ -158,12 +164,12 @@ fn lock(path: &Path) -> anyhow::Result<(File, fs::Metadata)> {
     let file = File::open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => bail!("another `ostracon keys` is changing it; try again"),
+        Err(TryLockError::WouldBlock) => bail!("another command is changing it; try again"),
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
     let (locked, there) = (file.metadata()?, fs::metadata(path)?);
     if (locked.dev(), locked.ino()) != (there.dev(), there.ino()) {
-        bail!("another `ostracon keys` has just changed it; try again");
+        bail!("another command has just changed it; try again");
     }
     Ok((file, locked))
 }
