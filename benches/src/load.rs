@@ -42,8 +42,8 @@ pub struct Load {
     pub own: Duration,
 }
 
-/// Asks `server` each of `requests` in turn over so many `connections`, for as long as `duration`, and begins at the
-/// request number `first`.
+/// Asks `server` each of `requests` in turn over so many `connections`, for as long as `duration`. Each connection begins at
+/// another of them.
 ///
 /// # Panics
 ///

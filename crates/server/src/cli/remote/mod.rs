@@ -4,6 +4,7 @@ mod fault;
 mod revocations;
 mod sessions;
 mod shown;
+mod socket;
 mod stats;
 mod token;
 
@@ -21,11 +22,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use ureq::{
     Agent, SendBody,
+    config::ConfigBuilder,
     http::{Method, Request, Uri},
     tls::{Certificate, RootCerts, TlsConfig},
+    typestate::AgentScope,
+    unversioned::resolver::DefaultResolver,
 };
 use zeroize::Zeroizing;
 
+use self::socket::Socket;
 pub(super) use self::{
     fault::Fault,
     revocations::{LiftArguments, ListArguments, RevokeArguments, lift, list, revoke},
@@ -72,6 +77,8 @@ pub(super) struct Remote {
 struct Asked {
     agent: Agent,
     base: String,
+    /// As whoever gave the command named it.
+    named: String,
     authorization: Zeroizing<String>,
 }
 
@@ -81,30 +88,34 @@ impl Remote {
             Some(server) => server.clone(),
             None => env::var("OSTRACON_SERVER").unwrap_or_else(|_| "http://127.0.0.1:8081".into()),
         };
+        if let Some(path) = base.strip_prefix("unix:") {
+            let config = config().build();
+            return Ok(Asked {
+                agent: Agent::with_parts(config, Socket(path.into()), DefaultResolver::default()),
+                authorization: self.authorization()?,
+                // What a request names; where it goes, the socket says.
+                base: "http://127.0.0.1".into(),
+                named: base,
+            });
+        }
         let base = base.trim_end_matches('/').to_owned();
         let uri: Option<Uri> = base.parse().ok();
         let scheme = uri.as_ref().and_then(Uri::scheme_str);
         if !matches!(scheme, Some("http" | "https")) || base.contains(['?', '#', '@']) {
-            let told = "a server is http://HOST:PORT or https://HOST:PORT; one on a Unix socket is asked with curl --unix-socket";
+            let told = "a server is http://HOST:PORT, https://HOST:PORT or unix:PATH";
             return Err(Usage(told.into()).into());
         }
         Ok(Asked {
             agent: self.agent(scheme == Some("https"))?,
             authorization: self.authorization()?,
+            named: base.clone(),
             base,
         })
     }
 
     fn agent(&self, tls: bool) -> anyhow::Result<Agent> {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_connect(Some(CONNECTING))
-            .user_agent(concat!("ostracon/", env!("CARGO_PKG_VERSION")))
-            .proxy(None);
         if !tls {
-            return Ok(config.build().into());
+            return Ok(config().build().into());
         }
         let roots = match &self.ca_file {
             None => rustls_native_certs::load_native_certs()
@@ -124,7 +135,7 @@ impl Remote {
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .root_certs(RootCerts::Specific(Arc::new(roots)))
             .build();
-        Ok(config.tls_config(tls).build().into())
+        Ok(config().tls_config(tls).build().into())
     }
 
     /// As HTTP Basic has it.
@@ -190,22 +201,32 @@ impl Asked {
         let (parts, mut body) = self
             .agent
             .run(request)
-            .map_err(|error| Fault::no_server(&self.base, &error))?
+            .map_err(|error| Fault::no_server(&self.named, &error))?
             .into_parts();
         let media = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
         let media = media.unwrap_or_default();
         let status = parts.status.as_u16();
         if !media.ends_with("json") {
-            return Err(Fault::another(&self.base, status).into());
+            return Err(Fault::another(&self.named, status).into());
         }
         let text = body.with_config().limit(MOST).read_to_string();
-        let text = text.map_err(|error| Fault::no_server(&self.base, &error))?;
-        let answer: Value = serde_json::from_str(&text).map_err(|_| Fault::another(&self.base, status))?;
+        let text = text.map_err(|error| Fault::no_server(&self.named, &error))?;
+        let answer: Value = serde_json::from_str(&text).map_err(|_| Fault::another(&self.named, status))?;
         if parts.status.is_success() {
             return Ok(answer);
         }
-        Err(Fault::answered(&self.base, status, &answer))
+        Err(Fault::answered(&self.named, status, &answer))
     }
+}
+
+fn config() -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECTING))
+        .user_agent(concat!("ostracon/", env!("CARGO_PKG_VERSION")))
+        .proxy(None)
 }
 
 /// A part of a path or a query, whatever is in it.
