@@ -18,6 +18,7 @@ mod keys;
 mod program;
 mod provider;
 mod proxy;
+mod reference;
 mod tls;
 mod websocket;
 
@@ -30,5 +31,6 @@ pub use keys::{certificate, decoded, es256_pem, forged, hs256_secret, rs256_pem,
 pub use program::{Home, Login, Server, binary, built, now, wait_for};
 pub use provider::{Minter, Mood, Provider, foreign_claims};
 pub use proxy::Proxy;
+pub use reference::reference;
 pub use tls::SecureServer;
 pub use websocket::{Heard, WebSocket};

@@ -51,6 +51,8 @@ mod main_job;
 mod metrics;
 #[path = "e2e/oauth.rs"]
 mod oauth;
+#[path = "e2e/openapi.rs"]
+mod openapi;
 #[path = "e2e/operators.rs"]
 mod operators;
 #[path = "e2e/others.rs"]

@@ -29,6 +29,39 @@ pub enum Reason {
     Other,
 }
 
+impl Reason {
+    /// Each of them.
+    pub const ALL: [Self; 10] = [
+        Self::Logout,
+        Self::Admin,
+        Self::PasswordChange,
+        Self::PermissionChange,
+        Self::AccountSuspended,
+        Self::AccountDeleted,
+        Self::Compromised,
+        Self::Rotated,
+        Self::ReuseDetected,
+        Self::Other,
+    ];
+
+    /// The word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Admin => "admin",
+            Self::PasswordChange => "password_change",
+            Self::PermissionChange => "permission_change",
+            Self::AccountSuspended => "account_suspended",
+            Self::AccountDeleted => "account_deleted",
+            Self::Compromised => "compromised",
+            Self::Rotated => "rotated",
+            Self::ReuseDetected => "reuse_detected",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A remark for people, at most [`Note::MAX_BYTES`] long, on one line.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String")]

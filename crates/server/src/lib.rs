@@ -46,6 +46,7 @@ mod lines;
 mod listen;
 mod login;
 mod metrics;
+mod openapi;
 mod others;
 mod problem;
 mod progress;

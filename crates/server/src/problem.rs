@@ -10,6 +10,7 @@ use axum::{
 use ostracon_core::Refusal;
 use ostracon_store::StoreError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{answer, client::Role, progress::Progress};
 
@@ -374,15 +375,23 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The members of RFC 9457 §3.1, and the word that programs match on.
-#[derive(Serialize)]
-struct Details<'a> {
+/// The members of RFC 9457 §3.1, and the word that programs match on. That of a batch has the members of its progress, too.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Details<'a> {
+    /// `urn:ostracon:problem:` and the code.
     r#type: String,
+    /// The code in words.
     title: String,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong, for people. Never a token, a key or a secret.
     detail: &'a str,
+    /// What is wrong, for programs: a stable word.
     code: &'static str,
+    /// Of a batch: how far it went.
     #[serde(flatten)]
+    #[schema(ignore)]
     progress: Option<&'a Progress>,
 }
 
@@ -425,9 +434,12 @@ impl From<Problem> for OauthProblem {
     }
 }
 
-#[derive(Serialize)]
-struct OauthDetails {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OauthProblem)]
+pub(crate) struct OauthDetails {
+    /// One of RFC 6749 §5.2 and RFC 7009 §2.2.1, or `temporarily_unavailable` and `server_error`.
     error: &'static str,
+    /// What is wrong, for people.
     error_description: String,
 }
 

@@ -1,12 +1,14 @@
 //! How far many revocations at once have come.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Lines of which it is told why they were refused; of more, only how many.
 const MOST_TOLD: usize = 1000;
 
 /// What has become of the lines of a batch so far.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[schema(as = BatchProgress)]
 pub(crate) struct Progress {
     /// All lines up to this one are done with: durable, or refused.
     pub(crate) lines: u64,
@@ -23,7 +25,8 @@ pub(crate) struct Progress {
 }
 
 /// A line that was not carried out. Never what stands on it: it may be a token (I8).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RefusedLine)]
 pub(crate) struct Refused {
     pub(crate) line: u64,
     pub(crate) code: &'static str,

@@ -12,8 +12,14 @@ use ostracon_core::{
 use ostracon_store::{Seen, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use crate::{app::App, cookies, problem::Problem};
+use crate::{
+    app::App,
+    cookies,
+    openapi::words::{Name, Token},
+    problem::Problem,
+};
 
 /// What a login has granted: it does not change however often its tokens are refreshed (P45, P61, P94).
 #[derive(Debug)]
@@ -108,19 +114,31 @@ pub(crate) struct Turn<'a> {
 ///     Ok((pair, Redirect::to("/")))
 /// }
 /// ```
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub struct Pair {
+    #[schema(value_type = Token)]
     access_token: String,
+    #[schema(value_type = Token)]
     refresh_token: String,
+    /// `Bearer`.
     token_type: &'static str,
+    /// Seconds until the access token ends.
     expires_in: u64,
+    /// Seconds until the refresh token ends.
     refresh_expires_in: u64,
+    /// What the access token allows; left out where it is nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     scope: String,
+    /// The session that both belong to.
+    #[schema(value_type = Name)]
     sid: SessionId,
+    /// The identity of the access token.
     jti: String,
     /// `Set-Cookie` values for whoever talks to the browser.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<String>, required = false)]
     cookies: Option<[String; 2]>,
 }
 

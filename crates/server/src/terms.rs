@@ -5,8 +5,13 @@ use core::time::Duration;
 use ostracon_core::{Issuer, Keyring, Note, Policy, Reason, Revocation, Target, UnixTime};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use crate::{body, problem::Problem};
+use crate::{
+    body,
+    openapi::words::{RevocationReason, Seconds, TargetSchema, Text},
+    problem::Problem,
+};
 
 /// How far ahead a cut-off can lie. What is later was meant in milliseconds.
 pub(crate) const FARTHEST_AHEAD: Duration = Duration::from_hours(24 * 400);
@@ -35,15 +40,25 @@ pub(crate) struct Wish {
 }
 
 /// A revocation as it is written for others, in an answer or a file.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevocationEntry)]
 pub(crate) struct Written<'a> {
+    #[schema(value_type = TargetSchema)]
     target: &'a Target,
+    /// The cut-off, of the kinds that have one: what was issued up to it is denied.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seconds, required = false)]
     before: Option<u64>,
+    #[schema(value_type = RevocationReason)]
     reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Text, required = false)]
     note: Option<&'a Note>,
+    /// From when it denies.
+    #[schema(value_type = Seconds)]
     effective_at: u64,
+    /// Until when it is kept: nothing that it denies is alive any more.
+    #[schema(value_type = Seconds)]
     retained_until: u64,
 }
 

@@ -14,6 +14,7 @@ use ostracon_store::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use crate::{
     clock::Clock,
@@ -261,7 +262,8 @@ impl std::fmt::Display for Line {
 }
 
 /// What of the log is told with the figures of the server.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditStats)]
 pub(crate) struct Told {
     records: u64,
     head: String,

@@ -9,11 +9,13 @@ use axum::{
 };
 use ostracon_store::audit::Direction;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
     body::Parameters,
     client::{Caller, Role},
+    openapi::words::Place,
     problem::Problem,
     trail::Line,
 };
@@ -25,9 +27,31 @@ const USUAL: usize = 100;
 /// Records that one call looks at: with a filter, an answer may be short of its limit and still name a next page.
 const SEARCHED: usize = 50_000;
 
-/// `?order=&cursor=&limit=&kind=&client=&sub=`. The newest first unless the order is `oldest`, which is for programs that
-/// fetch what is new: a cursor is the number of the last record that was read, and the next page, `Link: …; rel="next"`,
-/// begins behind it.
+/// Who did what, when and why.
+///
+/// The newest first unless the order is `oldest`, which is for programs that fetch what is new: a cursor is the number of the
+/// last record that was read, and the next page, `Link: …; rel="next"`, begins behind it.
+#[utoipa::path(
+    get,
+    path = "/v1/audit",
+    tag = "operators",
+    security(("client" = ["read"])),
+    params(
+        ("order" = inline(Option<Order>), Query, description = "`newest` where nothing is said."),
+        ("cursor" = Option<Place>, Query, description = "The number of the last record that was read."),
+        ("limit" = Option<u64>, Query, description = "Records of the page at most; 100 where nothing is said.", minimum = 1, maximum = 1000),
+        ("kind" = Option<String>, Query, description = "Only of this kind, such as `revocation`, `lift` or `refused`."),
+        ("client" = Option<String>, Query, description = "Only what this client did."),
+        ("sub" = Option<String>, Query, description = "Only what was about this subject.")
+    ),
+    responses((
+        status = OK,
+        description = "Newline-delimited JSON, a record each: its number, the hash of the one before and its own, when, who, what.",
+        body = String,
+        content_type = "application/x-ndjson",
+        headers(("Link" = String, description = "Where there is more: the query of the next page, `rel=\"next\"` (RFC 8288)."))
+    ))
+)]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
@@ -47,6 +71,15 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
         response.headers_mut().insert(header::LINK, link);
     }
     Ok(response)
+}
+
+/// Which end is read first.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the words are looked at as they are")]
+enum Order {
+    Newest,
+    Oldest,
 }
 
 struct Page {

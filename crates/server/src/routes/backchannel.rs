@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use ostracon_core::{Facts, Kind, Reason, Refusal, Revocation, TargetRef, TokenType, VerifiedToken, decide};
+use utoipa::ToSchema;
 
 use crate::{
     app::{App, Denial, thorough},
@@ -17,7 +18,17 @@ use crate::{
     trail::Entry,
 };
 
-/// Ends what a logout token names, durably. Whatever is wrong with it is a 400 (§2.8); that it cannot be decided, a 503.
+/// An identity provider says that a session of its has ended.
+///
+/// Ends what the logout token names, durably. Whatever is wrong with it is a 400 (OpenID Connect Back-Channel Logout 1.0
+/// §2.8); that it cannot be decided, a 503.
+#[utoipa::path(
+    post,
+    path = "/auth/backchannel-logout",
+    tag = "oauth",
+    request_body(content = LogoutToken, content_type = "application/x-www-form-urlencoded"),
+    responses((status = OK, description = "It has ended, now or when the token came first."))
+)]
 pub(super) async fn logout(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OauthProblem> {
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let bad = |problem: Problem| problem.with_status(StatusCode::BAD_REQUEST);
@@ -33,6 +44,13 @@ pub(super) async fn logout(State(app): State<Arc<App>>, request: Request) -> Res
         Accepted::New => carry_out(&app, &token, &sender).await?,
     }
     Ok(StatusCode::OK)
+}
+
+/// What the form has.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read as parameters, of which others are not looked at")]
+struct LogoutToken {
+    logout_token: String,
 }
 
 fn told(denial: Denial) -> Problem {

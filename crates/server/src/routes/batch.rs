@@ -28,6 +28,21 @@ use crate::{
 /// What becomes durable by one sync.
 const CHUNK: usize = 4096;
 
+/// Revokes many at once, one on each line.
+///
+/// The lines are as the body of `POST /v1/revocations`. Some thousands of them become durable at a time; a bad line stops
+/// nothing, and the answer names it.
+#[utoipa::path(
+    post,
+    path = "/v1/revocations/batch",
+    tag = "backends",
+    security(("client" = ["revoke"])),
+    request_body(
+        content(("application/x-ndjson"), ("application/ndjson"), ("application/jsonl")),
+        description = "Newline-delimited JSON, up to `limits.batch`; a line up to 64 KiB."
+    ),
+    responses((status = OK, description = "What became of the lines.", body = Progress))
+)]
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     // Looked at before the body is read: it may be long.
     let client = Caller::of(&request)

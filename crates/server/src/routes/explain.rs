@@ -8,6 +8,7 @@ use axum::{
 };
 use ostracon_core::{Demand, Facts, Refusal, TokenType, Trace, VerifiedToken, decide_observed};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::revocations::{self, answer};
 use crate::{
@@ -16,58 +17,82 @@ use crate::{
     body,
     client::{Caller, Role},
     issuers::Renewed,
+    openapi::words::Seconds,
     problem::Problem,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Body {
+#[schema(as = ExplainRequest)]
+pub(super) struct Body {
+    /// Whatever it is; it is neither kept nor logged.
     token: String,
     /// As `/auth/verify` would be asked; the configured audience where nothing is said.
     aud: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Explanation<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Explanation<'a> {
     allowed: bool,
     /// The word that the refusal is known by.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     code: Option<&'static str>,
     steps: Vec<Taken>,
     /// What the token says of itself, once its signature is known to be good.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = About, required = false)]
     token: Option<About>,
+    /// What denies it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = revocations::Answer, required = false)]
     revocation: Option<revocations::Answer<'a>>,
 }
 
-#[derive(Serialize)]
-struct Taken {
+#[derive(Serialize, ToSchema)]
+#[schema(as = StepTaken)]
+pub(super) struct Taken {
     step: &'static str,
     passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     detail: Option<String>,
 }
 
-#[derive(Serialize)]
-struct About {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AboutToken)]
+pub(super) struct About {
     typ: &'static str,
     kid: String,
     iss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     sub: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     jti: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seconds, required = false)]
     iat: Option<u64>,
+    #[schema(value_type = Seconds)]
     exp: u64,
 }
 
-/// Each step of the decision, in order, also those behind the first refusal as far as they can be taken.
+/// Each step of the decision about a token, in order, also those behind the first refusal as far as they can be taken.
+#[utoipa::path(
+    post,
+    path = "/v1/explain",
+    tag = "operators",
+    security(("client" = ["read"])),
+    request_body = Body,
+    responses((status = OK, description = "Whether it would pass, and why.", body = Explanation))
+)]
 pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let body = body::Json::<Body>::from_request(request, &()).await;

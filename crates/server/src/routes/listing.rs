@@ -6,9 +6,10 @@ use axum::{
     extract::{Path, Request, State},
     response::{IntoResponse, Response},
 };
-use ostracon_core::{Kind, Revocation, Target, UnixTime};
+use ostracon_core::{Kind, Revocation, Subject, Target, UnixTime};
 use ostracon_store::{Denylist, Digest, Page, StoreError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::revocations::{Answer, answer};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     app::App,
     body::Parameters,
     client::{Caller, Role},
+    openapi::words::{Name, RevocationId, TargetKind},
     problem::Problem,
     sender::Sender,
     trail::Entry,
@@ -28,7 +30,20 @@ const USUAL: usize = 100;
 /// Entries that one call looks at: with a filter, an answer may be short of its limit and still have a cursor.
 const SEARCHED: usize = 20_000;
 
-/// `GET /v1/revocations?kind=&sub=&cursor=&limit=`.
+/// What stands in the denylist, page by page.
+#[utoipa::path(
+    get,
+    path = "/v1/revocations",
+    tag = "operators",
+    security(("client" = ["read"])),
+    params(
+        ("kind" = Option<TargetKind>, Query, description = "Only of this kind."),
+        ("sub" = Option<Name>, Query, description = "Only of this subject (RFC 7519 §4.1.2)."),
+        ("cursor" = Option<RevocationId>, Query, description = "The cursor of the page before."),
+        ("limit" = Option<u64>, Query, description = "Entries of the page at most; 100 where nothing is said.", minimum = 1, maximum = 1000)
+    ),
+    responses((status = OK, description = "A page; with a filter it may be short of its limit and still have a cursor.", body = Listing))
+)]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
@@ -45,10 +60,12 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     .into_response())
 }
 
-#[derive(Serialize)]
-struct Listing<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevocationPage)]
+pub(super) struct Listing<'a> {
     revocations: Vec<Answer<'a>>,
     /// What the next page is asked for with; null on the last.
+    #[schema(value_type = Option<RevocationId>, required)]
     cursor: Option<String>,
 }
 
@@ -56,7 +73,7 @@ struct Listing<'a> {
 #[derive(Debug)]
 pub(super) struct Filter {
     kind: Option<Kind>,
-    sub: Option<String>,
+    sub: Option<Subject>,
 }
 
 impl Filter {
@@ -65,14 +82,15 @@ impl Filter {
             .value("kind")
             .map(|word| Kind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or(word));
         let unknown = |_| Problem::request_invalid("kind is token, session, subject, client, key or issuer");
+        let sub = query.value("sub").map(Subject::new).transpose();
         Ok(Self {
             kind: kind.transpose().map_err(unknown)?,
-            sub: query.value("sub").map(str::to_owned),
+            sub: sub.map_err(|problem| Problem::request_invalid(format!("sub: {problem}")))?,
         })
     }
 
     pub(super) fn takes(&self, target: &Target) -> bool {
-        let of_subject = |sub: &String| matches!(target, Target::Subject { sub: s, .. } if s.as_str() == sub);
+        let of_subject = |sub: &Subject| matches!(target, Target::Subject { sub: s, .. } if s == sub);
         self.kind.is_none_or(|kind| target.as_ref().kind() == kind) && self.sub.as_ref().is_none_or(of_subject)
     }
 }
@@ -138,7 +156,18 @@ async fn standing(app: &App, id: &str) -> Result<(Digest, Revocation), Problem> 
         .ok_or_else(absent)
 }
 
-/// `GET /v1/revocations/{id}`.
+/// One revocation that is in force.
+#[utoipa::path(
+    get,
+    path = "/v1/revocations/{id}",
+    tag = "operators",
+    security(("client" = ["read"])),
+    params(("id" = RevocationId, Path, description = "As it was answered.")),
+    responses(
+        (status = OK, description = "What stands.", body = Answer),
+        (status = NOT_FOUND, description = "`not_found`: no revocation that is in force has this id.")
+    )
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -149,7 +178,18 @@ pub(super) async fn show(
     Ok(Json(answer(id, &entry, app.kept.denylist.is_durable())).into_response())
 }
 
-/// `DELETE /v1/revocations/{id}`: lifts it, durably, and answers what had stood.
+/// Lifts a revocation, durably: what it denied and has not ended passes again.
+#[utoipa::path(
+    delete,
+    path = "/v1/revocations/{id}",
+    tag = "operators",
+    security(("client" = ["admin"])),
+    params(("id" = RevocationId, Path, description = "As it was answered.")),
+    responses(
+        (status = OK, description = "What had stood.", body = Answer),
+        (status = NOT_FOUND, description = "`not_found`: no revocation that is in force has this id.")
+    )
+)]
 pub(super) async fn lift(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

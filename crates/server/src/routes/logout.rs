@@ -1,6 +1,6 @@
 //! `POST /auth/logout` and `POST /logout`.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
@@ -11,6 +11,7 @@ use ostracon_core::{Reason, Revocation, Target, TargetRef, TokenType, VerifiedTo
 use ostracon_store::Receipt;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{
     answer::Json,
@@ -19,14 +20,30 @@ use crate::{
     cookies,
     credentials::{self, Ambiguous, Presented},
     csrf,
+    openapi::words::{RevocationId, Seconds, TargetKind},
     problem::Problem,
     sender::Actor,
     session::Pair,
     trail::Entry,
 };
 
-/// Revokes what was presented, durably, and clears the cookies. Tokens that are not good revoke nothing and are no
-/// error: a client whose token has died must get out, not loop.
+/// Logs out: revokes what was presented, durably, and clears the cookies.
+///
+/// Tokens that are not good revoke nothing and are no error: a client whose token has died must get out, not loop. `/logout` is
+/// the same.
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    tag = "sessions",
+    security(("bearer" = []), ("access_cookie" = []), ("refresh_cookie" = []), ()),
+    params(("scope" = Option<ScopeWord>, Query, description = "How much ends; `session` where nothing is said. It may stand in the form.")),
+    request_body(content((LogoutRequest = "application/x-www-form-urlencoded"), (LogoutRequest = "application/json"))),
+    responses(
+        (status = OK, description = "What has ended; with `scope=others` the tokens with which this session goes on, too.", body = Body, headers(("Set-Cookie" = String, description = "Clears both cookies, or sets those of the session that goes on."))),
+        (status = UNAUTHORIZED, description = "With `scope=others` only: the refresh token is not good, and nothing has ended."),
+        (status = FORBIDDEN, description = "`csrf_refused`: by cookie, from a page of another site.")
+    )
+)]
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
@@ -210,6 +227,33 @@ struct OthersOut {
     pair: Pair,
 }
 
+/// What may come in the body.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read as parameters, of which others are not looked at")]
+struct LogoutRequest {
+    #[schema(required = false)]
+    scope: ScopeWord,
+    #[schema(required = false)]
+    refresh_token: String,
+    #[serde(flatten)]
+    others: HashMap<String, String>,
+}
+
+/// How much ends.
+#[derive(ToSchema)]
+#[schema(as = LogoutScope, rename_all = "snake_case")]
+#[expect(dead_code, reason = "the words are looked at as they are")]
+enum ScopeWord {
+    /// The access token, and the refresh token beside it with what it can be exchanged for.
+    Token,
+    /// The whole login.
+    Session,
+    /// Every login of the user.
+    Everywhere,
+    /// Every login of the user but this one.
+    Others,
+}
+
 /// What a logout is answered with. Beside a response it clears the cookies; as one of its own it says, too, what was ended.
 #[derive(Clone, Debug)]
 pub struct LoggedOut {
@@ -217,17 +261,23 @@ pub struct LoggedOut {
     cleared: [String; 2],
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = LoggedOut)]
 struct Body {
     message: &'static str,
+    /// Empty where no token was good any more.
     revoked: Vec<Revoked>,
+    #[schema(value_type = Seconds)]
     effective_at: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct Revoked {
+    #[schema(value_type = TargetKind)]
     kind: &'static str,
+    #[schema(value_type = RevocationId)]
     id: String,
+    #[schema(value_type = Seconds)]
     retained_until: u64,
 }
 

@@ -3,14 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use axum::{
-    Router,
     extract::{Request, State},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use ostracon_store::{Backup, Denylist, Progress, StoreError};
 use serde::Serialize;
 use tokio::{sync::OwnedMutexGuard, time::Instant};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     answer::Json,
@@ -23,11 +23,11 @@ use crate::{
     trail::Entry,
 };
 
-pub(super) fn routes() -> Router<Serving> {
-    Router::new()
-        .route("/v1/maintenance/sweep", post(sweep))
-        .route("/v1/maintenance/rebuild-prefilter", post(rebuild_prefilter))
-        .route("/v1/maintenance/backup", post(backup))
+pub(super) fn routes() -> OpenApiRouter<Serving> {
+    OpenApiRouter::default()
+        .routes(routes!(sweep))
+        .routes(routes!(rebuild_prefilter))
+        .routes(routes!(backup))
 }
 
 /// Who may, and only one at a time. It is held until the work is done, whether the caller waits for it or not.
@@ -44,7 +44,7 @@ fn begin(app: &App, request: &Request, what: &'static str) -> Result<OwnedMutexG
     Ok(held)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Swept {
     /// Entries that were past their retention.
     entries: usize,
@@ -55,7 +55,17 @@ struct Swept {
     took_ms: u64,
 }
 
-/// Drops what has expired. The clock must have gone evenly for as long as for the sweeper itself.
+/// Drops what has expired, now.
+#[utoipa::path(
+    post,
+    path = "/v1/maintenance/sweep",
+    tag = "operators",
+    security(("client" = ["admin"])),
+    responses(
+        (status = OK, description = "What was dropped.", body = Swept),
+        (status = CONFLICT, description = "`maintenance_running`, `clock_unsettled`: the clock must have gone evenly for as long as for the sweeper itself.", headers(("Retry-After" = u64, description = "In seconds.")))
+    )
+)]
 async fn sweep(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let held = begin(&app, &request, "sweep")?;
     if let Some(wait) = app.clock_unsettled() {
@@ -77,7 +87,7 @@ async fn sweep(State(app): State<Arc<App>>, request: Request) -> Result<Response
     .into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Rebuilt {
     shards: usize,
     bytes: usize,
@@ -85,6 +95,16 @@ struct Rebuilt {
 }
 
 /// Makes the prefilter anew, shard by shard, while all of it serves.
+#[utoipa::path(
+    post,
+    path = "/v1/maintenance/rebuild-prefilter",
+    tag = "operators",
+    security(("client" = ["admin"])),
+    responses(
+        (status = OK, description = "What was made.", body = Rebuilt),
+        (status = CONFLICT, description = "`maintenance_running`, `not_configured`: there is no prefilter.")
+    )
+)]
 async fn rebuild_prefilter(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let held = begin(&app, &request, "rebuild-prefilter")?;
     let begun = Instant::now();
@@ -102,7 +122,7 @@ async fn rebuild_prefilter(State(app): State<Arc<App>>, request: Request) -> Res
     .into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct BackedUp {
     /// The directory in `backup_dir`.
     name: String,
@@ -113,6 +133,17 @@ struct BackedUp {
 }
 
 /// Makes a backup where the configuration says, never where the request does.
+#[utoipa::path(
+    post,
+    path = "/v1/maintenance/backup",
+    tag = "operators",
+    security(("client" = ["admin"])),
+    responses(
+        (status = OK, description = "The backup, read back.", body = BackedUp),
+        (status = CONFLICT, description = "`maintenance_running`, `not_configured`: `backup_dir` is not set."),
+        (status = INTERNAL_SERVER_ERROR, description = "`backup_failed`: nothing is left under its name; the log says why.")
+    )
+)]
 async fn backup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let held = begin(&app, &request, "backup")?;
     let into = app.backup_dir.clone();

@@ -26,14 +26,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{any, delete, get, post},
+    routing::{any, post},
 };
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, metrics::VERIFY, problem::Problem, serving::Serving};
+use crate::{app::App, metrics::VERIFY, openapi, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
 pub fn public(serving: impl Into<Serving>) -> Router {
-    finish(open_routes(), Router::new(), serving.into())
+    finish(open_routes().0, Router::new(), serving.into())
 }
 
 /// The same, to be merged into the router of an application that has a fallback and a health check of its own: `/auth/*`,
@@ -52,44 +54,76 @@ pub fn public(serving: impl Into<Serving>) -> Router {
 /// }
 /// ```
 pub fn router<S: Clone + Send + Sync + 'static>(serving: impl Into<Serving>) -> Router<S> {
-    limit(open_routes(), Router::new(), serving.into())
+    limit(open_routes().0, Router::new(), serving.into())
 }
 
-fn open_routes() -> Router<Serving> {
-    Router::new()
-        .route(VERIFY, any(verify::verify))
-        .route("/auth/logout", post(logout::logout))
+fn open_routes() -> (Router<Serving>, OpenApi) {
+    let (router, mut document) = OpenApiRouter::default()
+        .routes(routes!(logout::logout))
         .route("/logout", post(logout::logout))
-        .route("/auth/backchannel-logout", post(backchannel::logout))
-        .route("/auth/refresh", post(refresh::refresh))
-        .route("/auth/session", get(refresh::own))
-        .merge(oauth::routes())
-        .route("/.well-known/jwks.json", get(jwks::jwks))
+        .routes(routes!(backchannel::logout))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(refresh::own))
+        .routes(routes!(jwks::jwks))
+        .split_for_parts();
+    let (oauth, its) = oauth::routes();
+    document.merge(its);
+    // Of methods there are more than a document can name.
+    document.merge(
+        OpenApiRouter::<Serving>::default()
+            .routes(routes!(verify::verify))
+            .into_openapi(),
+    );
+    (router.route(VERIFY, any(verify::verify)).merge(oauth), document)
 }
 
 /// What operators and trusted backends may ask.
 pub fn admin(serving: impl Into<Serving>) -> Router {
-    finish(
-        Router::new()
-            .route("/v1/sessions", post(sessions::create).get(sessions::list))
-            .route("/v1/sessions/{sid}", delete(sessions::end))
-            .route("/v1/revocations", post(revocations::create).get(listing::list))
-            .route("/v1/revocations/{id}", get(listing::show).delete(listing::lift))
-            .route("/v1/events", get(events::events))
-            .route("/v1/explain", post(explain::explain))
-            .route("/v1/stats", get(stats::stats))
-            .route("/v1/audit", get(audit::list))
-            .route("/metrics", get(stats::metrics)),
-        maintenance::routes().route("/v1/revocations/batch", post(batch::create)),
-        serving.into(),
-    )
+    let [(quick, _), (slow, _)] = closed_routes();
+    finish(quick, slow, serving.into())
+}
+
+/// Those that are answered in time, and those that take as long as they take.
+fn closed_routes() -> [(Router<Serving>, OpenApi); 2] {
+    let quick = OpenApiRouter::default()
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(revocations::create, listing::list))
+        .routes(routes!(listing::show, listing::lift))
+        .routes(routes!(events::events))
+        .routes(routes!(explain::explain))
+        .routes(routes!(stats::stats))
+        .routes(routes!(audit::list))
+        .routes(routes!(stats::metrics))
+        .routes(routes!(openapi::openapi));
+    let slow = maintenance::routes().routes(routes!(batch::create));
+    [quick.split_for_parts(), slow.split_for_parts()]
+}
+
+fn health_routes() -> OpenApiRouter<Serving> {
+    OpenApiRouter::default()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// All routes, as their handlers describe them.
+pub(crate) fn documented() -> OpenApi {
+    let mut document = health_routes().into_openapi();
+    document.merge(open_routes().1);
+    for (_, its) in closed_routes() {
+        document.merge(its);
+    }
+    // The other name of the same handler.
+    if let Some(logout) = document.paths.paths.get("/auth/logout").cloned() {
+        document.paths.paths.insert("/logout".into(), logout);
+    }
+    document
 }
 
 /// Adds what all have. What is in `slow` takes as long as it takes, and sees to its own limits.
 fn finish(router: Router<Serving>, slow: Router<Serving>, serving: Serving) -> Router {
     let router = router
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .merge(health_routes().split_for_parts().0)
         .fallback(async || Problem::not_found());
     limit(router, slow, serving)
 }

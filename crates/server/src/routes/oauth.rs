@@ -7,16 +7,22 @@ use axum::{
     extract::{FromRequest, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
-use ostracon_core::{Claims, ClientId, Jti, Reason, Revocation, Scope, SessionId, Subject, TargetRef, TokenType};
-use serde_json::{Map, Value, json};
+use ostracon_core::{
+    Claims, ClientId, Jti, Reason, Revocation, Scope, SessionId, Subject, TargetRef, TokenType, UnixTime,
+};
+use serde::Serialize;
+use utoipa::{ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::sessions::OneOrMany;
 use crate::{
     answer::Json,
     app::{App, Denial},
     body::{Form, Parameters},
     client::{Caller, Client, Role},
+    openapi::words::Seconds,
     problem::{OauthProblem, Problem},
     rotation::Wish,
     sender::Sender,
@@ -24,15 +30,42 @@ use crate::{
     session::Pair,
 };
 
-pub(super) fn routes() -> Router<Serving> {
-    Router::new()
-        .route("/oauth/revoke", post(revoke))
-        .route("/oauth/introspect", post(introspect))
-        .route("/oauth/token", post(token))
-        .method_not_allowed_fallback(async || OauthProblem(Problem::method_not_allowed()))
-        .route("/.well-known/oauth-authorization-server", get(metadata))
+pub(super) fn routes() -> (Router<Serving>, OpenApi) {
+    let (router, document) = OpenApiRouter::default()
+        .routes(routes!(revoke))
+        .routes(routes!(introspect))
+        .routes(routes!(token))
+        .split_for_parts();
+    let router = router.method_not_allowed_fallback(async || OauthProblem(Problem::method_not_allowed()));
+    let (behind, about) = OpenApiRouter::default()
+        .routes(routes!(metadata))
         // An issuer with a path has its document behind that path (RFC 8414 §3.1).
         .route("/.well-known/oauth-authorization-server/{*path}", get(metadata))
+        .split_for_parts();
+    (router.merge(behind), document.merge_from(about))
+}
+
+/// What the form of revocation and introspection has (RFC 7009 §2.1, RFC 7662 §2.1).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read as parameters, of which others are not looked at")]
+struct TokenForm {
+    #[schema(min_length = 1)]
+    token: String,
+    /// Not looked at: a token says itself which kind it is.
+    #[schema(value_type = String, required = false)]
+    token_type_hint: Option<String>,
+}
+
+/// What the form of the token endpoint has (RFC 6749 §6).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read as parameters, of which others are not looked at")]
+struct GrantForm {
+    #[schema(pattern = "^refresh_token$")]
+    grant_type: String,
+    refresh_token: String,
+    /// What of the granted scope the access token is to have; all where nothing is said.
+    #[schema(value_type = String, required = false)]
+    scope: Option<String>,
 }
 
 /// A call of a client: who it is, and its form, which is looked at only if it is somebody.
@@ -64,6 +97,20 @@ fn token_of(form: &Parameters) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::request_invalid("token is missing"))
 }
 
+/// Revokes a token of the calling client (RFC 7009).
+///
+/// Revoked, unknown, expired and malformed are all the same answer. A refresh token takes its whole session along.
+#[utoipa::path(
+    post,
+    path = "/oauth/revoke",
+    tag = "oauth",
+    security(("client" = ["revoke"])),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = OK, description = "It is as dead as its client wants it. No body."),
+        (status = BAD_REQUEST, description = "`invalid_request`; `invalid_grant`: the token is another client's, and stays valid.")
+    )
+)]
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, OauthProblem> {
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let (client, form) = called(&app, request, Some(Role::Revoke)).await?;
@@ -97,55 +144,100 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
     Ok(StatusCode::OK)
 }
 
+/// Whether a token is good, and what it says (RFC 7662).
+#[utoipa::path(
+    post,
+    path = "/oauth/introspect",
+    tag = "oauth",
+    security(("client" = ["introspect"])),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = OK, description = "`{\"active\":false}` and nothing else for whatever is not good.", body = Introspection))
+)]
 async fn introspect(State(app): State<Arc<App>>, request: Request) -> Result<Response, OauthProblem> {
     let (_, form) = called(&app, request, Some(Role::Introspect)).await?;
     match app.judge_either(token_of(&form)?).await {
-        Ok(token) => Ok(Json(active(token.typ(), token.claims())).into_response()),
+        Ok(token) => Ok(Json(Introspection::of(token.typ(), token.claims())).into_response()),
         Err(Denial::Unknown(problem)) => Err(problem.into()),
-        Err(Denial::Refused(_)) => Ok(Json(json!({"active": false})).into_response()),
+        Err(Denial::Refused(_)) => Ok(Json(Introspection::default()).into_response()),
     }
 }
 
 /// RFC 7662 §2.2; times as whole seconds, whatever the token has (P77).
-fn active(typ: TokenType, claims: &Claims) -> Value {
-    let audiences: Vec<_> = claims.aud().iter().collect();
-    let mut members = Map::new();
-    members.insert("active".into(), true.into());
-    let token_type = (typ == TokenType::Access).then_some("Bearer");
-    let scope = Some(claims.scope().as_str()).filter(|scope| !scope.is_empty());
-    let texts = [
-        ("scope", scope),
-        ("client_id", claims.client_id().map(ClientId::as_str)),
-        ("token_type", token_type),
-        ("sub", claims.sub().map(Subject::as_str)),
-        ("iss", Some(claims.iss().as_str())),
-        ("jti", claims.jti().map(Jti::as_str)),
-        ("sid", claims.sid().map(SessionId::as_str)),
-    ];
-    members.extend(
-        texts
-            .into_iter()
-            .filter_map(|(name, text)| Some((name.to_owned(), text?.into()))),
-    );
-    let times = [
-        ("exp", Some(claims.exp())),
-        ("iat", claims.iat()),
-        ("nbf", claims.nbf()),
-    ];
-    members.extend(
-        times
-            .into_iter()
-            .filter_map(|(name, time)| Some((name.to_owned(), time?.as_secs().into()))),
-    );
-    let aud = match audiences.as_slice() {
-        [] => None,
-        [one] => Some(Value::from(*one)),
-        many => Some(Value::from(many)),
-    };
-    members.extend(aud.map(|aud| ("aud".to_owned(), aud)));
-    Value::Object(members)
+#[derive(Default, Serialize, ToSchema)]
+struct Introspection<'a> {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    client_id: Option<&'a str>,
+    /// `Bearer` for an access token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    sub: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    jti: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seconds, required = false)]
+    exp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seconds, required = false)]
+    iat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seconds, required = false)]
+    nbf: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = OneOrMany, required = false)]
+    aud: Option<OneOrMany>,
 }
 
+impl<'a> Introspection<'a> {
+    fn of(typ: TokenType, claims: &'a Claims) -> Self {
+        let mut audiences: Vec<_> = claims.aud().iter().map(str::to_owned).collect();
+        Self {
+            active: true,
+            scope: Some(claims.scope().as_str()).filter(|scope| !scope.is_empty()),
+            client_id: claims.client_id().map(ClientId::as_str),
+            token_type: (typ == TokenType::Access).then_some("Bearer"),
+            sub: claims.sub().map(Subject::as_str),
+            iss: Some(claims.iss().as_str()),
+            jti: claims.jti().map(Jti::as_str),
+            sid: claims.sid().map(SessionId::as_str),
+            exp: Some(claims.exp().as_secs()),
+            iat: claims.iat().map(UnixTime::as_secs),
+            nbf: claims.nbf().map(UnixTime::as_secs),
+            aud: match audiences.len() {
+                0 => None,
+                1 => audiences.pop().map(OneOrMany::One),
+                _ => Some(OneOrMany::Many(audiences)),
+            },
+        }
+    }
+}
+
+/// The next pair, for a refresh token of the calling client (RFC 6749 §6).
+#[utoipa::path(
+    post,
+    path = "/oauth/token",
+    tag = "oauth",
+    security(("client" = [])),
+    request_body(content = GrantForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = OK, description = "The next pair.", body = Pair),
+        (status = BAD_REQUEST, description = "`invalid_request`, `unsupported_grant_type`, `invalid_scope`; `invalid_grant`: the refresh token is not good.")
+    )
+)]
 async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response, OauthProblem> {
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let (client, form) = called(&app, request, None).await?;
@@ -168,7 +260,32 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
     Ok((Pair::headers(), Json(pair.without_cookies())).into_response())
 }
 
-/// RFC 8414 §2. There is no authorization endpoint, so no response type that anyone could ask for.
+/// What of RFC 8414 §2 there is to say. There is no authorization endpoint, so no response type that anyone could ask for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuthorizationServer)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: String,
+    token_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 1],
+    jwks_uri: String,
+    grant_types_supported: [&'static str; 1],
+    response_types_supported: [&'static str; 1],
+}
+
+/// Where what is (RFC 8414); behind this path that of the issuer, if it has one.
+#[utoipa::path(
+    get,
+    path = "/.well-known/oauth-authorization-server",
+    tag = "oauth",
+    responses(
+        (status = OK, description = "The metadata.", body = Metadata),
+        (status = NOT_FOUND, description = "`not_found`: the issuer has another path.")
+    )
+)]
 async fn metadata(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let issuer = app.tokens.issuer.as_str();
     let path = issuer
@@ -184,17 +301,17 @@ async fn metadata(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     }
     let at = |path: &str| format!("{}{path}", issuer.trim_end_matches('/'));
     let methods = ["client_secret_basic"];
-    Ok(Json(json!({
-        "issuer": issuer,
-        "token_endpoint": at("/oauth/token"),
-        "token_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint": at("/oauth/revoke"),
-        "revocation_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint": at("/oauth/introspect"),
-        "introspection_endpoint_auth_methods_supported": methods,
-        "jwks_uri": at("/.well-known/jwks.json"),
-        "grant_types_supported": ["refresh_token"],
-        "response_types_supported": ["none"],
-    }))
+    Ok(Json(Metadata {
+        issuer,
+        token_endpoint: at("/oauth/token"),
+        token_endpoint_auth_methods_supported: methods,
+        revocation_endpoint: at("/oauth/revoke"),
+        revocation_endpoint_auth_methods_supported: methods,
+        introspection_endpoint: at("/oauth/introspect"),
+        introspection_endpoint_auth_methods_supported: methods,
+        jwks_uri: at("/.well-known/jwks.json"),
+        grant_types_supported: ["refresh_token"],
+        response_types_supported: ["none"],
+    })
     .into_response())
 }

@@ -10,12 +10,14 @@ use axum::{
 use ostracon_core::{Note, Reason, Refusal, Revocation, Target, TargetRef, UnixTime};
 use ostracon_store::{Digest, Receipt};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     answer::Json,
     app::{App, Denial},
     body,
     client::{Caller, Role},
+    openapi::words::{RevocationId, RevocationReason, Seconds, TargetSchema, Text, Token},
     problem::Problem,
     sender::{Actor, Sender},
     strict::Object,
@@ -23,28 +25,58 @@ use crate::{
     trail::Entry,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(
+    as = RevocationRequest,
+    example = json!({"target": {"kind": "subject", "sub": "user-42"}, "reason": "password_change", "note": "ticket 4711"})
+)]
 pub(super) struct Body {
+    /// What is to end: this or `token`.
+    #[schema(value_type = Option<TargetSchema>)]
     target: Option<Object>,
+    /// A token that is to end itself, once it is verified: this or `target`.
+    #[schema(value_type = Option<Token>)]
     token: Option<String>,
-    /// When the token of the target ends, in seconds.
+    /// When the token of the target ends; without it the longest lifetime is assumed.
+    #[schema(value_type = Option<Seconds>)]
     exp: Option<u64>,
+    /// The cut-off, now where nothing is said: a token passes only if it was issued later.
+    #[schema(value_type = Option<Seconds>)]
     before: Option<u64>,
     #[serde(default)]
+    #[schema(value_type = RevocationReason)]
     reason: Reason,
+    #[schema(value_type = Option<Text>)]
     note: Option<Note>,
 }
 
 /// What stands, as it is answered.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revocation)]
 pub(super) struct Answer<'a> {
+    #[schema(value_type = RevocationId)]
     id: String,
     #[serde(flatten)]
     entry: Written<'a>,
+    /// Whether it is known to be on the disk, and not only with the operating system.
     durable: bool,
 }
 
+/// Revokes a target, or a token.
+///
+/// The answer leaves once it is durable. Of two for one target the stricter stands: the later cut-off, the longer retention.
+#[utoipa::path(
+    post,
+    path = "/v1/revocations",
+    tag = "backends",
+    security(("client" = ["revoke"])),
+    request_body = Body,
+    responses(
+        (status = CREATED, description = "It denies from now on.", body = Answer),
+        (status = OK, description = "It was so already; this stands.", body = Answer)
+    )
+)]
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());

@@ -10,6 +10,7 @@ use axum::{
 use ostracon_core::{Claims, ClientId, Note, Reason, Revocation, Scope, SessionId, Subject, Target, Targets, UnixTime};
 use ostracon_store::{Denylist, StoreError};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::revocations;
 use crate::{
@@ -18,43 +19,74 @@ use crate::{
     body::{self, Parameters},
     client::{Caller, Role},
     login::Login,
+    openapi::words::{Name, RevocationReason, Seconds, Text},
     problem::Problem,
     sender::{Actor, Sender},
     session::Pair,
     strict::Object,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Body {
+#[schema(
+    as = LoginRequest,
+    example = json!({"sub": "user-42", "aud": "shop", "client_id": "web", "scope": "read write", "claims": {"role": "editor"}, "device": "Firefox"})
+)]
+pub(super) struct Body {
+    /// The user.
+    #[schema(value_type = Name)]
     sub: Subject,
+    /// Whom the access token is for; the configured audience where nothing is said.
     aud: Option<OneOrMany>,
+    /// The application that logs in; the calling client where nothing is said.
+    #[schema(value_type = Option<Name>)]
     client_id: Option<ClientId>,
+    /// What the access token allows, separated by spaces (RFC 6749 §3.3).
     #[serde(default)]
+    #[schema(pattern = r"^([\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*)?$")]
     scope: String,
+    /// The application's own claims, at the top level of the access token; none that is registered.
     #[serde(default)]
+    #[schema(value_type = HashMap<String, Value>)]
     claims: Object,
     /// What the list of sessions shows.
+    #[schema(value_type = Option<Text>)]
     device: Option<Note>,
-    /// Why every other session of the subject is ended, if they are.
+    /// Why every other session of the subject is ended, if they are. Needs the role `revoke`, too.
+    #[schema(value_type = Option<RevocationReason>)]
     end_others: Option<Reason>,
 }
 
-/// A first pair, and what ended the sessions before it.
-#[derive(Serialize)]
-struct Alone<'a> {
+/// A first pair.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LoggedIn<'a> {
     #[serde(flatten)]
     pair: Pair,
-    ended: revocations::Answer<'a>,
+    /// What ended the other sessions, where `end_others` asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = revocations::Answer, required = false)]
+    ended: Option<revocations::Answer<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(untagged)]
-enum OneOrMany {
+#[schema(as = Audience)]
+pub(super) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
+/// Logs a subject in.
+///
+/// Whoever calls has seen the password, or whatever else proves who it is.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions",
+    tag = "backends",
+    security(("client" = ["issue"])),
+    request_body = Body,
+    responses((status = CREATED, description = "The first tokens of the session.", body = LoggedIn))
+)]
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
@@ -71,10 +103,23 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         app.record_revocations(std::slice::from_ref(&receipt), client.id(), &sender)
             .await?;
         let ended = revocations::answer(receipt.id, &receipt.revocation, receipt.durable);
-        return Ok((StatusCode::CREATED, Pair::headers(), Json(Alone { pair, ended })).into_response());
+        return Ok((
+            StatusCode::CREATED,
+            Pair::headers(),
+            Json(LoggedIn {
+                pair,
+                ended: Some(ended),
+            }),
+        )
+            .into_response());
     }
     let pair = app.log_in(login).await?;
-    Ok((StatusCode::CREATED, Pair::headers(), Json(pair)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        Pair::headers(),
+        Json(LoggedIn { pair, ended: None }),
+    )
+        .into_response())
 }
 
 fn login(body: Body, caller: &str) -> Result<Login, Problem> {
@@ -101,16 +146,30 @@ fn login(body: Body, caller: &str) -> Result<Login, Problem> {
 }
 
 /// A live session, as it is answered.
-#[derive(Serialize)]
-struct Listed {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(super) struct Listed {
+    #[schema(value_type = Name)]
     sub: Subject,
+    #[schema(value_type = Name)]
     sid: SessionId,
+    #[schema(value_type = Name)]
     client_id: ClientId,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Text, required = false)]
     device: Option<Note>,
+    #[schema(value_type = Seconds)]
     created_at: u64,
+    #[schema(value_type = Seconds)]
     refreshed_at: u64,
+    #[schema(value_type = Seconds)]
     expires_at: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionList)]
+pub(super) struct List {
+    sessions: Vec<Listed>,
 }
 
 /// Sessions in one answer, and what is asked for where nothing is said.
@@ -120,6 +179,17 @@ const MOST: usize = 1000;
 const SEARCHED: usize = 10_000;
 
 /// The live sessions of a subject, the one that was refreshed last first.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    tag = "operators",
+    security(("client" = ["read"])),
+    params(
+        ("sub" = Name, Query, description = "The subject."),
+        ("limit" = Option<u64>, Query, description = "Sessions at most; 1000 where nothing is said.", minimum = 1, maximum = 1000)
+    ),
+    responses((status = OK, description = "Those that this server issued and that were not ended.", body = List))
+)]
 pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
@@ -138,7 +208,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     let sessions = app
         .look_up(move |denylist| live(&all, denylist, &sub, now, limit))
         .await?;
-    Ok(Json(serde_json::json!({"sessions": sessions})).into_response())
+    Ok(Json(List { sessions }).into_response())
 }
 
 /// What is listed and not revoked. Blocks.
@@ -171,6 +241,17 @@ fn live(app: &App, denylist: &Denylist, sub: &Subject, now: UnixTime, limit: usi
 }
 
 /// Ends a session, listed or not: what is not known here may still be alive somewhere.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/{sid}",
+    tag = "operators",
+    security(("client" = ["revoke"])),
+    params(("sid" = Name, Path, description = "As it was answered at login.")),
+    responses(
+        (status = CREATED, description = "It is ended from now on.", body = revocations::Answer),
+        (status = OK, description = "It was ended already; this stands.", body = revocations::Answer)
+    )
+)]
 pub(super) async fn end(
     State(app): State<Arc<App>>,
     sid: Result<Path<String>, PathRejection>,

@@ -10,6 +10,7 @@ use axum::{
 };
 use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Tier, TokenType, VerifiedToken};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use utoipa::ToSchema;
 
 pub(crate) use self::shortcut::Shortcut;
 use super::guard;
@@ -22,7 +23,37 @@ use crate::{
     sender::RequestId,
 };
 
-/// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails (P133).
+/// Whether a request may pass, for proxies: nginx `auth_request`, Traefik `ForwardAuth`, Caddy `forward_auth`, Envoy `ext_authz`.
+///
+/// Answers 2xx, 401 and 403, which is all that proxies understand, and 503 when the store fails. Any method; the body is not
+/// read. Without credentials the challenge names no error (RFC 6750 §3).
+#[utoipa::path(
+    method(get, post, put, patch, delete, head),
+    path = "/auth/verify",
+    tag = "sessions",
+    security(("bearer" = []), ("access_cookie" = [])),
+    params(
+        ("aud" = Option<String>, Query, description = "Whom the token must be for; the configured audience where nothing is said."),
+        ("scope" = Option<String>, Query, description = "What it must allow, separated by spaces: all of it."),
+        ("tier" = inline(Option<TierWord>), Query, description = "How strictly it is looked at; rules of the configuration can only add to it."),
+        ("X-Forwarded-Uri" = Option<String>, Header, description = "From a trusted proxy: where the request goes, for rules by path.")
+    ),
+    responses(
+        (
+            status = OK,
+            description = "It may. A value that cannot stand in a header is percent-encoded; one that the token has not is empty.",
+            headers(
+                ("X-Auth-Subject" = String, description = "`sub`"),
+                ("X-Auth-Session" = String, description = "`sid`"),
+                ("X-Auth-Client" = String, description = "`client_id`"),
+                ("X-Auth-Scope" = String, description = "`scope`"),
+                ("X-Auth-Token-Id" = String, description = "`jti`"),
+                ("X-Auth-Expires" = u64, description = "`exp`, in whole seconds")
+            )
+        ),
+        (status = FORBIDDEN, description = "`scope_insufficient`: it does not allow that much. `request_invalid`: the query is none of this route, so that nothing passes.")
+    )
+)]
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
     extensions: Extensions,
@@ -71,6 +102,16 @@ fn forwarded_path<'h>(app: &App, address: Option<IpAddr>, headers: &'h HeaderMap
         (Some(Ok(uri)), None) => uri.split('?').next().unwrap_or(""),
         _ => "",
     }
+}
+
+/// The words of [`Tier`].
+#[derive(ToSchema)]
+#[schema(as = Tier, rename_all = "snake_case")]
+#[expect(dead_code, reason = "the words are looked at as they are")]
+enum TierWord {
+    Low,
+    Standard,
+    High,
 }
 
 /// What the proxy's configuration asks for. What it does not understand it refuses: a rule with a slip in it would pass

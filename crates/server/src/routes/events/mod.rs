@@ -21,10 +21,33 @@ use crate::{
     body::Parameters,
     client::{Caller, Role},
     listen::Cutter,
+    openapi::words::{Name, Place, TargetKind},
     problem::Problem,
     serving::Serving,
 };
 
+/// Each revocation and lift as it takes effect, as server-sent events.
+///
+/// An event is named `revocation` or `lift`, its data is as `POST /v1/revocations` and `DELETE /v1/revocations/{id}` answer, and
+/// its id is the place in the journal: who resumes with it misses nothing and hears nothing twice. `reset` says that a position is
+/// gone, so that anything may have been missed. Blocks without an event say up to where all was told.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "backends",
+    security(("client" = ["read"])),
+    params(
+        ("Last-Event-ID" = Option<Place>, Header, description = "The id of the last event that was read; from now on where nothing is said."),
+        ("last_event_id" = Option<Place>, Query, description = "The same, for who cannot set headers; the header goes before."),
+        ("kind" = Option<TargetKind>, Query, description = "Only of this kind."),
+        ("sub" = Option<Name>, Query, description = "Only of this subject."),
+        ("rotated" = Option<bool>, Query, description = "Also refresh tokens that were exchanged, which end nothing; not where nothing is said.")
+    ),
+    responses(
+        (status = OK, description = "A stream that does not end by itself.", body = String, content_type = "text/event-stream"),
+        (status = SERVICE_UNAVAILABLE, description = "`streams_exhausted`, `store_unavailable`")
+    )
+)]
 pub(super) async fn events(State(serving): State<Serving>, request: Request) -> Result<Response, Problem> {
     // From here on no change of the configuration is missed: a client that loses its role loses its stream.
     let (mut apps, ending) = serving.watch();
