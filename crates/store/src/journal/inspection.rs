@@ -35,7 +35,7 @@ pub(crate) fn inspect(dir: &Path, store: StoreId, each: &mut dyn FnMut(u64)) -> 
             End::Sealed(_) => {}
             End::Clean if is_last => {}
             End::Clean => return Err(StoreError::damaged(path, "its seal is missing")),
-            End::Torn => return Err(StoreError::damaged(path, "it ends in the middle of a group")),
+            End::Torn(_) => return Err(StoreError::damaged(path, "it ends in the middle of a group")),
         }
         next = Some(tail.next);
         each(u64::try_from(bytes.len()).unwrap_or(u64::MAX));

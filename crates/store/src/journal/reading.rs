@@ -216,10 +216,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = written(dir.path(), 3);
         let path = segment::list(dir.path()).unwrap().pop().unwrap();
-        let before = fs::read(&path).unwrap();
+        let before = usize::try_from(journal.open_bytes()).unwrap();
         journal.append(&[record(4)], When::Now).unwrap();
         let whole = fs::read(&path).unwrap();
-        let half = &whole[..before.len() + 5];
+        let half = &whole[..before + 5];
         // Half of it there, and the rest reserved but not filled.
         for tail in [half.to_vec(), [half, &vec![0; whole.len() - half.len()]].concat()] {
             fs::write(&path, tail).unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Record,
-    segment::{self, End, Journal, Sealed, Tail},
+    segment::{self, End, Journal, Sealed},
 };
 use crate::{error::StoreError, files, identity::StoreId};
 
@@ -96,13 +96,10 @@ pub(crate) fn recover(
             format!("it ends at record {last}, though {applied} were written"),
         ));
     }
-    let cut = u64::try_from(bytes.len())
-        .unwrap_or(u64::MAX)
-        .saturating_sub(tail.bytes);
     let journal = match end {
         End::Clean => Journal::resume(dir, store, segment_bytes, last_path.clone(), tail)?,
-        End::Torn => {
-            cut_off(last_path, tail)?;
+        End::Torn(cut) => {
+            cut_off(last_path, tail.bytes)?;
             let journal = Journal::resume(dir, store, segment_bytes, last_path.clone(), tail)?;
             return Ok(Recovered {
                 journal,
@@ -113,6 +110,7 @@ pub(crate) fn recover(
         }
         End::Sealed(seal) => {
             // The process died between closing this one and beginning the next.
+            cut_off(last_path, seal.bytes)?;
             sealed.push(seal);
             Journal::begin(dir, store, segment_bytes, tail.next)?
         }
@@ -125,10 +123,10 @@ pub(crate) fn recover(
     })
 }
 
-fn cut_off(path: &Path, tail: Tail) -> Result<(), StoreError> {
+fn cut_off(path: &Path, bytes: u64) -> Result<(), StoreError> {
     let error = |e| StoreError::io(path, e);
     let file = OpenOptions::new().write(true).open(path).map_err(error)?;
-    file.set_len(tail.bytes).and_then(|()| file.sync_all()).map_err(error)
+    file.set_len(bytes).and_then(|()| file.sync_all()).map_err(error)
 }
 
 #[cfg(test)]
@@ -202,6 +200,8 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let (mut recovered, _) = open(dir.path(), 0).unwrap();
         recovered.journal.append(&[record(4), record(5)], When::Now).unwrap();
+        // Closed, it has given back what it did not use.
+        drop(recovered);
         let whole = fs::read(&path).unwrap();
 
         for torn_at in before.len() + 1..whole.len() {
@@ -211,11 +211,59 @@ mod tests {
                 fs::write(&path, &torn).unwrap();
                 let (mut recovered, seen) = open(dir.path(), 0).unwrap();
                 assert_eq!(seen, records, "torn at {torn_at}");
-                assert_eq!(usize::try_from(recovered.cut).unwrap(), torn.len() - before.len());
+                // Zeros at the end are space, whether they were to be something or not.
+                let there = torn.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+                let cut = there.max(before.len()) - before.len();
+                assert_eq!(usize::try_from(recovered.cut).unwrap(), cut);
                 recovered.journal.append(&[record(4)], When::Now).unwrap();
                 assert_eq!(open(dir.path(), 3).unwrap().1, [record(4)]);
             }
         }
+    }
+
+    /// What a kill leaves has space behind its last frame, and what a power cut leaves may have some behind its seal.
+    #[test]
+    fn space_that_was_never_written_to_is_no_tear_and_is_gone_from_a_closed_segment() {
+        let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        begin(dir.path(), STORE).unwrap();
+        let recover_in = |dir: &Path| recover(dir, STORE, 4096, 0, 0, |_, _| Ok(())).unwrap();
+        let mut journal = recover_in(dir.path()).journal;
+        let first = last_segment(dir.path());
+        let copy = killed.path().join(first.file_name().unwrap());
+        let mut n = 0;
+        while !journal.is_full() {
+            n += 1;
+            journal.append(&[record(n)], When::Now).unwrap();
+            if n % 10 == 1 {
+                assert_eq!(fs::metadata(&first).unwrap().len(), 4096.max(journal.open_bytes()));
+                fs::copy(&first, &copy).unwrap();
+                let recovered = recover_in(killed.path());
+                assert_eq!((recovered.journal.last(), recovered.cut), (n, 0));
+                assert_eq!(recovered.journal.open_bytes(), journal.open_bytes());
+                drop(recovered);
+                // A process with smaller segments closes it before its space is used.
+                fs::copy(&first, &copy).unwrap();
+                let mut smaller = recover(killed.path(), STORE, 1, 0, 0, |_, _| Ok(())).unwrap().journal;
+                let sealed = smaller.append(&[record(n + 1)], When::Now).unwrap().unwrap();
+                assert_eq!(fs::metadata(&copy).unwrap().len(), sealed.bytes);
+                fs::remove_file(last_segment(killed.path())).unwrap();
+            }
+        }
+        let sealed = journal.append(&[record(n + 1)], When::Now).unwrap().unwrap();
+        assert_eq!(fs::metadata(&first).unwrap().len(), sealed.bytes);
+        let second = last_segment(dir.path());
+        drop(journal);
+        assert!(fs::metadata(&second).unwrap().len() < 200, "a close gives it back");
+
+        fs::write(&copy, [fs::read(&first).unwrap(), vec![0; 300]].concat()).unwrap();
+        for _ in 0..2 {
+            let recovered = recover_in(killed.path());
+            assert_eq!((recovered.sealed.len(), recovered.journal.last()), (1, n));
+        }
+        let bytes = [fs::read(&first).unwrap(), vec![0; 300], vec![1]].concat();
+        fs::remove_file(last_segment(killed.path())).unwrap();
+        fs::write(&copy, bytes).unwrap();
+        assert!(matches!(open(killed.path(), 0), Err(StoreError::Damaged { .. })));
     }
 
     #[test]
@@ -250,16 +298,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         begin(dir.path(), STORE).unwrap();
         let path = last_segment(dir.path());
-        let end = || fs::read(&path).unwrap().len();
         let mut journal = recover(dir.path(), STORE, u64::MAX, 0, 0, |_, _| Ok(()))
             .unwrap()
             .journal;
         journal.append(&[record(1)], When::Now).unwrap();
-        let synced = end();
+        let end = |journal: &Journal| usize::try_from(journal.open_bytes()).unwrap();
+        let synced = end(&journal);
         let mut ends = Vec::new();
         for n in 2..=4 {
             journal.append(&[record(n)], When::Later).unwrap();
-            ends.push(end());
+            ends.push(end(&journal));
         }
         assert_eq!((journal.synced().last(), journal.synced().is_complete()), (1, false));
         let ahead = fs::read(&path).unwrap();

@@ -76,23 +76,26 @@ impl Walk {
     ) -> Result<(), StoreError> {
         let damaged = |detail| Err(StoreError::damaged(path, detail));
         let bytes = fs::read(path).map_err(|e| StoreError::io(path, e))?;
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.segments = self.segments.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(length);
         let (tail, end) = segment::scan(path, &bytes, store, &mut |number, record| {
             self.records = self.records.saturating_add(1);
             self.last = self.last.max(number);
             each(number, record)
         })?;
         self.last = self.last.max(tail.next.saturating_sub(1));
+        self.bytes = self.bytes.saturating_add(match &end {
+            End::Sealed(seal) => seal.bytes,
+            End::Clean => tail.bytes,
+            End::Torn(torn) => tail.bytes.saturating_add(*torn),
+        });
         match (end, following.and_then(|path| segment::first_of(path))) {
             (End::Sealed(_), Some(first)) if first != tail.next => damaged("the segment behind it is missing"),
             (End::Sealed(_), _) | (End::Clean, None) => Ok(()),
-            (End::Torn, None) => {
-                self.torn = length.saturating_sub(tail.bytes);
+            (End::Torn(torn), None) => {
+                self.torn = torn;
                 Ok(())
             }
-            (End::Clean | End::Torn, Some(_)) => damaged("its seal is missing"),
+            (End::Clean | End::Torn(_), Some(_)) => damaged("its seal is missing"),
         }
     }
 }
