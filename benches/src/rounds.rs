@@ -10,6 +10,10 @@ const ROUNDS: usize = 161;
 /// How long a turn is to take: less than what the scheduler gives at once, so that most turns are undisturbed.
 const SLICE: Duration = Duration::from_millis(1);
 
+/// The same for cases that begin threads: long enough that it does not matter how long those take to begin and to end.
+const LONG_ROUNDS: usize = 21;
+const LONG_SLICE: Duration = Duration::from_millis(100);
+
 /// Nanoseconds a call, of each case in each round.
 #[derive(Debug)]
 pub struct Rounds(Vec<(&'static str, Vec<f64>)>);
@@ -29,9 +33,19 @@ impl Rounds {
     /// Gives each of `cases` its turn, round after round. Takes about a fifth of a second a case.
     #[must_use]
     pub fn of(cases: &[Case<'_>]) -> Self {
-        let counts: Vec<_> = cases.iter().map(calls_in_a_slice).collect();
+        Self::in_turns(cases, ROUNDS, SLICE)
+    }
+
+    /// The same in turns of a tenth of a second, for cases that begin threads. Takes two seconds and more a case.
+    #[must_use]
+    pub fn of_threads(cases: &[Case<'_>]) -> Self {
+        Self::in_turns(cases, LONG_ROUNDS, LONG_SLICE)
+    }
+
+    fn in_turns(cases: &[Case<'_>], rounds: usize, slice: Duration) -> Self {
+        let counts: Vec<_> = cases.iter().map(|case| calls_in(slice, case)).collect();
         let mut figures: Vec<_> = cases.iter().map(|case| (case.name(), Vec::new())).collect();
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             for ((case, calls), (_, nanos)) in cases.iter().zip(&counts).zip(&mut figures) {
                 nanos.push(nanos_a_call(case.run(u64::from(*calls)), *calls));
             }
@@ -91,11 +105,11 @@ fn nanos_a_call(took: Duration, calls: u32) -> f64 {
     took.as_secs_f64() * 1e9 / f64::from(calls)
 }
 
-fn calls_in_a_slice(case: &Case<'_>) -> u32 {
+fn calls_in(slice: Duration, case: &Case<'_>) -> u32 {
     let mut calls = 1_u32;
     loop {
         let took = case.run(u64::from(calls));
-        if took >= SLICE || calls > u32::MAX / 2 {
+        if took >= slice || calls > u32::MAX / 2 {
             return calls;
         }
         calls = calls.saturating_mul(2);

@@ -33,12 +33,12 @@ pub struct Commit(Arc<Slot>);
 
 /// The other end of a [`Commit`]; dropped without an outcome it tells that the store is closed.
 #[derive(Debug)]
-pub(crate) struct Completion(Arc<Slot>);
+pub(crate) struct Completion(Option<Arc<Slot>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slot {
     state: Mutex<State>,
-    done: Condvar,
+    bell: Arc<Bell>,
 }
 
 #[derive(Debug, Default)]
@@ -47,9 +47,44 @@ struct State {
     waker: Option<Waker>,
 }
 
-pub(crate) fn pair() -> (Commit, Completion) {
-    let slot = Arc::new(Slot::default());
-    (Commit(Arc::clone(&slot)), Completion(slot))
+/// What those who are in line together wait at. Rung once for all of them: to wake one after the other would take the
+/// committer longer than to write what they wrote, and the processors would fall idle in between.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    held: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        // Under its lock, or who has just found no outcome would miss it.
+        drop(unpoisoned(self.held.lock()));
+        self.rung.notify_all();
+    }
+}
+
+pub(crate) fn pair(bell: &Arc<Bell>) -> (Commit, Completion) {
+    let slot = Arc::new(Slot {
+        state: Mutex::default(),
+        bell: Arc::clone(bell),
+    });
+    (Commit(Arc::clone(&slot)), Completion(Some(slot)))
+}
+
+/// Gives each its outcome, and then wakes all who wait.
+pub(crate) fn complete(all: impl IntoIterator<Item = (Completion, Outcome)>) {
+    let mut unrung: Option<Arc<Bell>> = None;
+    for (mut completion, outcome) in all {
+        let Some(bell) = completion.set(outcome) else { continue };
+        if let Some(other) = unrung.replace(bell)
+            && !unrung.as_ref().is_some_and(|bell| Arc::ptr_eq(bell, &other))
+        {
+            other.ring();
+        }
+    }
+    if let Some(bell) = unrung {
+        bell.ring();
+    }
 }
 
 impl Commit {
@@ -60,12 +95,12 @@ impl Commit {
     /// [`StoreError`] when it is not; whether it survives a restart is unknown after [`StoreError::Io`], and it will not
     /// after any other.
     pub fn wait(self) -> Result<Vec<Receipt>, StoreError> {
-        let mut state = unpoisoned(self.0.state.lock());
+        let mut held = unpoisoned(self.0.bell.held.lock());
         loop {
-            if let Some(outcome) = state.outcome.take() {
+            if let Some(outcome) = unpoisoned(self.0.state.lock()).outcome.take() {
                 return outcome;
             }
-            state = unpoisoned(self.0.done.wait(state));
+            held = unpoisoned(self.0.bell.rung.wait(held));
         }
     }
 
@@ -93,26 +128,25 @@ impl Future for Commit {
 }
 
 impl Completion {
-    pub(crate) fn complete(self, outcome: Outcome) {
-        self.set(outcome);
-    }
-
-    fn set(&self, outcome: Outcome) {
-        let mut state = unpoisoned(self.0.state.lock());
-        state.outcome.get_or_insert(outcome);
+    /// Takes the first outcome, and wakes who awaits it; answers the bell to ring for who blocks.
+    fn set(&mut self, outcome: Outcome) -> Option<Arc<Bell>> {
+        let slot = self.0.take()?;
+        let mut state = unpoisoned(slot.state.lock());
+        state.outcome = Some(outcome);
         let waker = state.waker.take();
         drop(state);
-        self.0.done.notify_all();
         if let Some(waker) = waker {
             waker.wake();
         }
+        Some(Arc::clone(&slot.bell))
     }
 }
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        // After `complete` this changes nothing, unless the outcome was taken, when nobody asks again.
-        self.set(Err(StoreError::Closed));
+        if let Some(bell) = self.set(Err(StoreError::Closed)) {
+            bell.ring();
+        }
     }
 }
 
@@ -132,28 +166,28 @@ mod tests {
 
     #[test]
     fn is_waited_for_by_blocking() {
-        let (commit, completion) = pair();
+        let (commit, completion) = pair(&Arc::default());
         let waiter = std::thread::spawn(move || commit.wait());
-        completion.complete(Ok(Vec::new()));
+        complete([(completion, Ok(Vec::new()))]);
         assert!(waiter.join().unwrap().unwrap().is_empty());
     }
 
     #[test]
     fn is_waited_for_by_awaiting() {
-        let (commit, completion) = pair();
+        let (commit, completion) = pair(&Arc::default());
         let count = Arc::new(Count::default());
         let waker = Arc::clone(&count).into();
         let mut context = Context::from_waker(&waker);
         let mut commit = pin!(commit);
         assert!(commit.as_mut().poll(&mut context).is_pending());
-        completion.complete(Ok(Vec::new()));
+        complete([(completion, Ok(Vec::new()))]);
         assert_eq!(count.0.load(std::sync::atomic::Ordering::SeqCst), 1);
         assert!(commit.as_mut().poll(&mut context).is_ready());
     }
 
     #[test]
     fn a_writer_that_dies_leaves_nobody_waiting() {
-        let (commit, completion) = pair();
+        let (commit, completion) = pair(&Arc::default());
         drop(completion);
         assert!(matches!(commit.wait(), Err(StoreError::Closed)));
     }

@@ -2,28 +2,28 @@
 //! them go.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Condvar, Mutex, atomic::Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
 use ostracon_core::{Reason, Revocation, Target, UnixTime};
 
 use crate::{
-    commit::{Commit, Completion, Receipt, pair},
+    commit::{Bell, Commit, Completion, Outcome, Receipt, complete, pair},
     digest::Digest,
     error::StoreError,
     journal::{Journal, MAX_GROUP, Record, When},
     options::Durability,
-    overlay::Change,
+    overlay::{Change, Changes},
     shared::{Shared, unpoisoned},
 };
 
 /// Records that may wait; beyond, writers are told to come again.
 const MAX_WAITING: usize = 16 * MAX_GROUP;
 
-/// Changes that may wait for the engine; beyond, the committer waits for the keeper.
-const MAX_OVERLAY: usize = 16 * MAX_GROUP;
+/// How long those who were answered together are waited for: a fraction of a sync.
+const A_MOMENT: Duration = Duration::from_micros(25);
 
 /// Writes that wait for the committer.
 #[derive(Debug, Default)]
@@ -36,6 +36,10 @@ pub(crate) struct Queue {
 struct Waiting {
     jobs: Vec<Job>,
     asks: usize,
+    /// What those wait at who are in line since jobs were last taken.
+    bell: Arc<Bell>,
+    /// Whether the committer waits for jobs.
+    is_awaited: bool,
     closed: bool,
 }
 
@@ -80,15 +84,18 @@ impl Queue {
         if waiting.asks.saturating_add(asks.len()) > MAX_WAITING {
             return Err(StoreError::Busy);
         }
-        let (commit, completion) = pair();
+        let (commit, completion) = pair(&waiting.bell);
         waiting.asks = waiting.asks.saturating_add(asks.len());
         waiting.jobs.push(Job {
             asks,
             asked: Instant::now(),
             completion,
         });
+        let is_awaited = std::mem::take(&mut waiting.is_awaited);
         drop(waiting);
-        self.filled.notify_one();
+        if is_awaited {
+            self.filled.notify_one();
+        }
         Ok(commit)
     }
 
@@ -99,12 +106,22 @@ impl Queue {
     }
 
     /// All who wait, up to a group; nobody when `until` has come first; none when closed and empty.
-    fn take(&self, until: Option<Instant>) -> Option<Vec<Job>> {
+    ///
+    /// As many as were answered a moment ago are likely to come again at once, and those who come late would wait for a
+    /// sync more: so they are given a moment.
+    fn take(&self, until: Option<Instant>, company: usize) -> Option<Vec<Job>> {
+        if company > 1 {
+            let began = Instant::now();
+            while unpoisoned(self.state.lock()).jobs.len() < company && began.elapsed() < A_MOMENT {
+                thread::yield_now();
+            }
+        }
         let mut waiting = unpoisoned(self.state.lock());
         while waiting.jobs.is_empty() {
             if waiting.closed {
                 return None;
             }
+            waiting.is_awaited = true;
             waiting = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => unpoisoned(self.filled.wait(waiting)),
                 Some(Duration::ZERO) => return Some(Vec::new()),
@@ -122,6 +139,7 @@ impl Queue {
             .count()
             .max(1);
         let jobs: Vec<_> = waiting.jobs.drain(..fit).collect();
+        waiting.bell = Arc::default();
         let taken = jobs.iter().map(|job| job.asks.len()).sum();
         waiting.asks = waiting.asks.saturating_sub(taken);
         Some(jobs)
@@ -170,16 +188,17 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability)
     // A panic in here must not leave writers waiting for nobody.
     let guard = RefuseOnPanic(shared);
     let mut pace = Pace { durability, due: None };
-    while let Some(jobs) = shared.queue.take(pace.due) {
+    let mut company = 0;
+    while let Some(jobs) = shared.queue.take(pace.due, company) {
+        company = jobs.len();
         pace.keep(shared, false);
         if jobs.is_empty() {
             continue;
         }
         wait_for_keeper(shared);
         if let Some(cause) = shared.refused() {
-            for job in jobs {
-                job.completion.complete(Err(StoreError::ReadOnly(Arc::clone(&cause))));
-            }
+            let refused = |job: Job| (job.completion, Err(StoreError::ReadOnly(Arc::clone(&cause))));
+            complete(jobs.into_iter().map(refused));
             continue;
         }
         let mut group = Group::new(shared);
@@ -195,9 +214,13 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability)
                 (job.completion, group.stage(job.asks))
             })
             .collect();
+        let (waited, pressed) = (shared.overlay.len() > 0, shared.is_pressing());
         group.write(&mut journal, pace.when(), done);
         pace.note(shared);
-        shared.mailbox.nudge();
+        // In between the keeper looks by itself.
+        if !waited || (!pressed && shared.is_pressing()) {
+            shared.mailbox.nudge();
+        }
     }
     pace.keep(shared, true);
     core::mem::forget(guard);
@@ -216,17 +239,20 @@ impl Drop for RefuseOnPanic<'_> {
 fn wait_for_keeper(shared: &Shared) {
     let (lock, drained) = &shared.drained;
     let mut held = unpoisoned(lock.lock());
-    while shared.overlay.len() > MAX_OVERLAY && shared.refused().is_none() {
+    while shared.overlay.bytes() >= shared.pending_bytes && shared.refused().is_none() {
         shared.mailbox.nudge();
         held = unpoisoned(drained.wait_timeout(held, Duration::from_millis(50))).0;
     }
 }
 
+/// What stood in a group before a job changed it.
+type Undo = Vec<(Digest, Option<Change>)>;
+
 /// What one append makes durable.
 struct Group<'a> {
     shared: &'a Shared,
     records: Vec<Record>,
-    changes: HashMap<Digest, Change>,
+    changes: Changes,
     forget: UnixTime,
     /// When each of its jobs was asked for.
     asked: Vec<Instant>,
@@ -237,7 +263,7 @@ impl<'a> Group<'a> {
         Self {
             shared,
             records: Vec::new(),
-            changes: HashMap::new(),
+            changes: Changes::default(),
             forget: UnixTime::EPOCH,
             asked: Vec::new(),
         }
@@ -245,87 +271,96 @@ impl<'a> Group<'a> {
 
     /// Takes in one job: what it comes to, given what stands. On an error nothing of it is taken in.
     fn stage(&mut self, asks: Vec<Ask>) -> Result<Vec<Receipt>, StoreError> {
-        let mut changes: HashMap<Digest, Change> = HashMap::new();
-        let mut written = Vec::new();
+        let (records, forget) = (self.records.len(), self.forget);
+        // One alone that fails has changed nothing.
+        let mut undo = (asks.len() > 1).then(Vec::new);
         let mut receipts = Vec::with_capacity(asks.len());
         for ask in asks {
-            if let Ask::RevokeUnlessDenied(_, bearer) = &ask
-                && let Some(denied) = self.denied(&changes, bearer)?
-            {
-                receipts.push(denied);
-                continue;
-            }
-            match ask {
-                Ask::Forget(until) => {
-                    self.forget = self.forget.max(until);
-                    written.push(Record::Forget(until));
-                }
-                Ask::Lift(target) => {
-                    let id = self.shared.key.digest(target.as_ref());
-                    if let Some(revocation) = self.standing(&changes, &id)? {
-                        receipts.push(Receipt {
-                            id,
-                            revocation,
-                            changed: true,
-                            durable: false,
-                        });
-                        changes.insert(id, None);
-                        written.push(Record::Lift(target));
+            match self.stage_one(ask, &mut undo) {
+                Ok(receipt) => receipts.extend(receipt),
+                Err(error) => {
+                    self.records.truncate(records);
+                    self.forget = forget;
+                    for (id, before) in undo.into_iter().flatten().rev() {
+                        match before {
+                            Some(before) => self.changes.insert(id, before),
+                            None => self.changes.remove(&id),
+                        };
                     }
-                }
-                Ask::Revoke(ref asked) | Ask::RevokeIfAbsent(ref asked) | Ask::RevokeUnlessDenied(ref asked, _) => {
-                    let id = self.shared.key.digest(asked.target().as_ref());
-                    let (revocation, stricter) = match (self.standing(&changes, &id)?, &ask) {
-                        (Some(standing), Ask::RevokeIfAbsent(_)) => (standing, false),
-                        (standing, _) => merged(asked, standing),
-                    };
-                    if stricter {
-                        changes.insert(id, Some(revocation.clone()));
-                        written.push(Record::Revoke(asked.clone()));
-                    }
-                    receipts.push(Receipt {
-                        id,
-                        revocation,
-                        changed: stricter,
-                        durable: false,
-                    });
+                    return Err(error);
                 }
             }
         }
-        self.changes.extend(changes);
-        self.records.extend(written);
         Ok(receipts)
     }
 
+    fn stage_one(&mut self, ask: Ask, undo: &mut Option<Undo>) -> Result<Option<Receipt>, StoreError> {
+        let keep = matches!(ask, Ask::RevokeIfAbsent(_));
+        match ask {
+            Ask::Forget(until) => {
+                self.forget = self.forget.max(until);
+                self.records.push(Record::Forget(until));
+                Ok(None)
+            }
+            Ask::Lift(target) => {
+                let id = self.shared.key.digest(target.as_ref());
+                let Some(revocation) = self.standing(&id)? else {
+                    return Ok(None);
+                };
+                self.change(id, None, undo);
+                self.records.push(Record::Lift(target));
+                Ok(Some(receipt(id, revocation, true)))
+            }
+            Ask::RevokeUnlessDenied(asked, bearer) => match self.denied(&bearer)? {
+                Some(denied) => Ok(Some(denied)),
+                None => self.stage_one(Ask::Revoke(asked), undo),
+            },
+            Ask::Revoke(asked) | Ask::RevokeIfAbsent(asked) => {
+                let id = self.shared.key.digest(asked.target().as_ref());
+                let (revocation, stricter) = match self.standing(&id)? {
+                    Some(standing) if keep => (standing, false),
+                    standing => merged(&asked, standing),
+                };
+                if stricter {
+                    self.change(id, Some(revocation.clone()), undo);
+                    self.records.push(Record::Revoke(asked));
+                }
+                Ok(Some(receipt(id, revocation, stricter)))
+            }
+        }
+    }
+
+    fn change(&mut self, id: Digest, change: Change, undo: &mut Option<Undo>) {
+        let before = self.changes.insert(id, change);
+        if let Some(undo) = undo {
+            undo.push((id, before));
+        }
+    }
+
     /// What denies `bearer` before the next record, if something does.
-    fn denied(&self, job: &HashMap<Digest, Change>, bearer: &Bearer) -> Result<Option<Receipt>, StoreError> {
+    fn denied(&self, bearer: &Bearer) -> Result<Option<Receipt>, StoreError> {
         for target in &bearer.targets {
             let id = self.shared.key.digest(target.as_ref());
             let denies = |entry: &Revocation| {
                 entry.target() == target && bearer.now < entry.retained_until() && entry.denies(bearer.iat)
             };
-            if let Some(revocation) = self.standing(job, &id)?.filter(denies) {
-                return Ok(Some(Receipt {
-                    id,
-                    revocation,
-                    changed: false,
-                    durable: false,
-                }));
+            if let Some(revocation) = self.standing(&id)?.filter(denies) {
+                return Ok(Some(receipt(id, revocation, false)));
             }
         }
         Ok(None)
     }
 
-    /// What stands for `digest` before the next record: from this job, this group, or before.
-    fn standing(&self, job: &HashMap<Digest, Change>, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
-        match job.get(digest).or_else(|| self.changes.get(digest)) {
+    /// What stands for `digest` before the next record: from this group, or before.
+    fn standing(&self, digest: &Digest) -> Result<Option<Revocation>, StoreError> {
+        match self.changes.get(digest) {
             Some(change) => Ok(change.clone()),
             None => self.shared.entry(digest),
         }
     }
 
     /// Makes it durable, or written, as `when` says; then visible, then known to those who wait.
-    fn write(self, journal: &mut Journal, when: When, done: Vec<(Completion, Result<Vec<Receipt>, StoreError>)>) {
+    fn write(self, journal: &mut Journal, when: When, done: Vec<(Completion, Outcome)>) {
         let Self {
             shared,
             records,
@@ -362,9 +397,11 @@ impl<'a> Group<'a> {
                 let listening = shared.feed.publish(first, records);
                 // Also of what stood before: it may be what is not synced yet.
                 let durable = shared.synced.is_complete();
-                for (completion, outcome) in done {
-                    completion.complete(outcome.map(|receipts| told(receipts, durable)));
-                }
+                let told = |outcome: Outcome| outcome.map(|receipts| told(receipts, durable));
+                complete(
+                    done.into_iter()
+                        .map(|(completion, outcome)| (completion, told(outcome))),
+                );
                 listening.wake();
             }
             Err(error) => {
@@ -374,11 +411,22 @@ impl<'a> Group<'a> {
                 shared.refuse(&error);
                 changes.retain(|_, change| change.is_some());
                 shared.publish(changes, journal.last());
-                for (completion, outcome) in done {
-                    completion.complete(outcome.and(Err(error.clone())));
-                }
+                complete(
+                    done.into_iter()
+                        .map(|(completion, outcome)| (completion, outcome.and(Err(error.clone())))),
+                );
             }
         }
+    }
+}
+
+/// A receipt of what is not written yet.
+fn receipt(id: Digest, revocation: Revocation, changed: bool) -> Receipt {
+    Receipt {
+        id,
+        revocation,
+        changed,
+        durable: false,
     }
 }
 

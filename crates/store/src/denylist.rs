@@ -130,7 +130,16 @@ impl Denylist {
             .then(|| saved.unwrap_or_else(|| Prefilter::new(options.false_positive_rate)));
         let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
         let synced = Arc::clone(journal.synced());
-        let shared = Arc::new(Shared::new(identity.key, engine, prefilter, sealed, feed, synced));
+        let pending = options.pending_bytes;
+        let shared = Arc::new(Shared::new(
+            identity.key,
+            engine,
+            prefilter,
+            sealed,
+            feed,
+            synced,
+            pending,
+        ));
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
         shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
@@ -323,8 +332,8 @@ impl Denylist {
     }
 
     pub(crate) fn write(&self, asks: Vec<Ask>) -> Result<Commit, StoreError> {
-        if let Some(cause) = self.shared.refused() {
-            return Err(StoreError::ReadOnly(cause));
+        if let Some(cause) = self.shared.refused_so_far() {
+            return Err(StoreError::ReadOnly(Arc::clone(cause)));
         }
         if asks.len() > MAX_GROUP {
             return Err(StoreError::Busy);
@@ -379,7 +388,7 @@ impl Denylist {
     }
 
     /// Drops the entries whose retention has ended by `now`, in batches, between which writes go on. Blocks; costs in
-    /// proportion to what is due, whatever else is listed.
+    /// proportion to what is due, whatever else is listed. What the engine has not got yet is left to the next one.
     ///
     /// Only a broom: no answer depends on it (I6). That entries go is written to the journal before they do, so that a
     /// clock that steps back finds their tokens ended (I1).

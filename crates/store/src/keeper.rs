@@ -16,13 +16,21 @@ use crate::{
     error::StoreError,
     files,
     journal::Sealed,
-    prefilter::{Load, saved::SavedFile},
+    overlay::Change,
+    prefilter::{Load, SHARDS, saved::SavedFile},
     shared::{Shared, unpoisoned},
 };
 
 /// A checkpoint is made after so many changes, or so long after the first that is in none yet.
 const CHECKPOINT_CHANGES: usize = 8192;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
+
+/// What waits is written to the engine once no writer came for so long, or after so long at the latest.
+const PAUSE: Duration = Duration::from_millis(10);
+const WRITE_AFTER: Duration = Duration::from_secs(1);
+
+/// Changes that are written before anything else is looked at, and before those who wait for room are let go on.
+const WRITTEN_A_TURN: usize = 4096;
 
 /// Entries of rebuilt shards after which the overlay is looked at again: at least so many, and for each change that was
 /// just written so many. A store that grows by a half between two builds of a shard needs three.
@@ -124,6 +132,14 @@ impl Drop for Keeper<'_> {
     }
 }
 
+/// One way through all shards of the overlay, a few at a time, after which the engine has all up to a record.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    last: u64,
+    /// The first shard that is still to be written.
+    next: usize,
+}
+
 pub(crate) struct Keeper<'a> {
     shared: &'a Shared,
     /// The last record whose changes are in the engine.
@@ -131,8 +147,13 @@ pub(crate) struct Keeper<'a> {
     /// Changes that no checkpoint covers, and since when.
     unsaved: usize,
     unsaved_since: Option<Instant>,
-    /// How many changes the last drain found waiting.
+    /// How many changes were written last.
     drained: usize,
+    round: Option<Round>,
+    /// Since when something waits for a round to begin.
+    waiting_since: Option<Instant>,
+    /// The last record that there was, and since when.
+    seen: Option<(u64, Instant)>,
     file: SavedFile,
     /// The last record that the prefilter covered when it was saved, if it was, and since when that is not the last.
     filters_saved_at: Option<u64>,
@@ -148,6 +169,9 @@ impl<'a> Keeper<'a> {
             unsaved: 0,
             unsaved_since: None,
             drained: 0,
+            round: None,
+            waiting_since: None,
+            seen: None,
             file,
             filters_saved_at: None,
             filters_behind_since: None,
@@ -160,6 +184,8 @@ impl<'a> Keeper<'a> {
         loop {
             let patience = if more {
                 Some(Duration::ZERO)
+            } else if self.shared.overlay.len() > 0 && self.shared.refused().is_none() {
+                Some(PAUSE)
             } else {
                 let save = self.filters_behind_since.map(|_| SAVE_AFTER);
                 self.unsaved_since.map(|_| CHECKPOINT_AFTER).or(save)
@@ -186,48 +212,125 @@ impl<'a> Keeper<'a> {
         if self.shared.refused().is_some() {
             return Ok(false);
         }
-        let drained = self.drain()?;
-        let due = self
-            .unsaved_since
-            .is_some_and(|since| since.elapsed() >= CHECKPOINT_AFTER);
-        if due || self.unsaved >= CHECKPOINT_CHANGES {
-            self.save()?;
-            self.reopen()?;
+        if self.round.is_none() && self.is_time_to_write() {
+            self.begin_round();
         }
-        let more = self.rebuild()? || drained;
+        let writes = self.round.is_some();
+        self.drained = 0;
+        if writes && self.go_on()? {
+            let due = self
+                .unsaved_since
+                .is_some_and(|since| since.elapsed() >= CHECKPOINT_AFTER);
+            if due || self.unsaved >= CHECKPOINT_CHANGES {
+                self.save()?;
+                self.reopen()?;
+            }
+        }
+        let more = self.rebuild()? || writes;
         self.save_filters_when_due(more);
         // What readers need goes first.
         Ok(more || self.shared.engine.count(COUNTED_A_TURN)?)
     }
 
-    /// Writes what the overlay holds to the engine; whether there was anything.
-    fn drain(&mut self) -> Result<bool, StoreError> {
+    /// Whether what waits is to be written to the engine now. While writers are at it the engine would take their
+    /// processors, and gets along faster the more rows it is given at once: so not before they pause, too much waits, or
+    /// it has waited for too long.
+    fn is_time_to_write(&mut self) -> bool {
+        if self.shared.overlay.len() == 0 {
+            self.waiting_since = None;
+            return false;
+        }
+        let (now, last) = (Instant::now(), self.shared.overlay.last());
+        let since = *self.waiting_since.get_or_insert(now);
+        if self.seen.is_none_or(|(seen, _)| seen != last) {
+            self.seen = Some((last, now));
+        }
+        let has_paused = self.seen.is_none_or(|(_, at)| at.elapsed() >= PAUSE);
+        has_paused || self.shared.is_pressing() || since.elapsed() >= WRITE_AFTER
+    }
+
+    fn begin_round(&mut self) {
+        // Before the first shard is looked at: what is published from here on may be missed, and is not claimed.
+        let last = self.shared.overlay.last();
+        self.round = Some(Round { last, next: 0 });
+        self.waiting_since = None;
+    }
+
+    /// Writes what waits in some more shards to the engine; whether that was the last of the round.
+    fn go_on(&mut self) -> Result<bool, StoreError> {
+        let Some(Round { last, next }) = self.round else {
+            return Ok(true);
+        };
+        let (mut shards, mut count) = (Vec::new(), 0_usize);
+        let mut ahead = next..SHARDS;
+        for shard in ahead.by_ref() {
+            let shard = u8::try_from(shard).unwrap_or(u8::MAX);
+            let of_shard = self.shared.overlay.turn(shard);
+            if of_shard.is_empty() {
+                continue;
+            }
+            count = of_shard.len().saturating_add(count);
+            shards.push((shard, of_shard));
+            if count >= WRITTEN_A_TURN {
+                break;
+            }
+        }
+        self.write(shards.iter().flat_map(|(_, of_shard)| of_shard.iter()).collect())?;
+        for (shard, of_shard) in shards {
+            // Let go of first, so that it is freed here and not by a reader.
+            drop(of_shard);
+            self.shared.overlay.clear_old(shard);
+        }
+        let (lock, drained) = &self.shared.drained;
+        // Under its lock, or who is about to wait for room would miss it.
+        drop(unpoisoned(lock.lock()));
+        drained.notify_all();
+        if !ahead.is_empty() {
+            self.round = Some(Round {
+                last,
+                next: ahead.start,
+            });
+            return Ok(false);
+        }
+        self.round = None;
+        self.applied = self.applied.max(last);
+        Ok(true)
+    }
+
+    fn write(&mut self, mut changes: Vec<(&Digest, &Change)>) -> Result<(), StoreError> {
         // What is visible after a failed append may not be on the disk: the engine never gets it, or its checkpoint would
         // claim more than the journal has.
         if let Some(cause) = self.shared.refused() {
             return Err(StoreError::ReadOnly(cause));
         }
-        let (changes, last) = self.shared.overlay.turn();
         self.drained = changes.len();
+        if changes.is_empty() {
+            return Ok(());
+        }
         // In the order of the rows, so that those of one leaf follow each other.
-        let mut in_order: Vec<_> = changes.iter().collect();
-        in_order.sort_unstable_by_key(|(digest, _)| **digest);
-        let news: Vec<_> = in_order
+        changes.sort_unstable_by_key(|(digest, _)| **digest);
+        let news: Vec<_> = changes
             .iter()
             .map(|(digest, change)| (*digest, change.as_ref()))
             .collect();
+        self.unsaved = self.unsaved.saturating_add(news.len());
+        self.unsaved_since.get_or_insert_with(Instant::now);
         self.shared.engine.apply(&news)?;
-        for (digest, _) in in_order.into_iter().filter(|(_, change)| change.is_none()) {
+        for (digest, _) in changes.into_iter().filter(|(_, change)| change.is_none()) {
             self.note_gone(digest);
         }
-        self.shared.overlay.clear_old();
-        self.shared.drained.1.notify_all();
-        if last > self.applied {
-            self.applied = last;
-            self.unsaved = self.unsaved.saturating_add(changes.len());
-            self.unsaved_since.get_or_insert_with(Instant::now);
-        }
-        Ok(!changes.is_empty())
+        Ok(())
+    }
+
+    /// Writes to the engine all that waits by now.
+    fn write_all(&mut self) -> Result<(), StoreError> {
+        // A round that is under way may have passed some of it by.
+        while self.round.is_some() && !self.go_on()? {}
+        self.begin_round();
+        while !self.go_on()? {}
+        // Nothing is left: from here on it is quiet.
+        self.drained = 0;
+        Ok(())
     }
 
     /// Makes a checkpoint, and deletes the journal segments that it makes superfluous.
@@ -343,7 +446,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn settle(&mut self) -> Result<(), StoreError> {
-        while self.drain()? {}
+        self.write_all()?;
         self.save()?;
         while self.rebuild()? {}
         while self.shared.engine.count(COUNTED_A_TURN)? {}
@@ -353,7 +456,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn close(&mut self) -> Result<(), StoreError> {
-        self.drain()?;
+        self.write_all()?;
         self.shared.engine.keep_tally(self.applied)?;
         self.unsaved_since.get_or_insert_with(Instant::now);
         self.save()?;

@@ -1,7 +1,6 @@
 //! Opening a store: the engine as it was left, and what the journal has beyond it.
 
 use std::{
-    collections::HashMap,
     path::Path,
     time::{Duration, Instant},
 };
@@ -68,7 +67,7 @@ pub(crate) struct State {
     pub(crate) engine: Parts,
     /// The last record that the engine has by its own account.
     pub(crate) applied: u64,
-    pub(crate) changes: HashMap<Digest, Change>,
+    pub(crate) changes: Vec<Named>,
     pub(crate) forgotten: UnixTime,
     pub(crate) recovered: Recovered,
     /// Records that the engine had not got.
@@ -151,6 +150,9 @@ impl State {
     }
 }
 
+/// What stands for a digest.
+type Named = (Digest, Change);
+
 /// What a record does to the entry of a target.
 enum Step {
     Revoke(Revocation),
@@ -220,11 +222,11 @@ impl<'a> Replay<'a> {
     }
 
     /// What stands after all steps so far, by digest: merged with what stood before them.
-    fn resolve(&mut self) -> Result<Vec<(Digest, Change)>, StoreError> {
+    fn resolve(&mut self) -> Result<Vec<Named>, StoreError> {
         let mut steps = std::mem::take(&mut self.steps);
         // Those of one target stay in the order of the journal.
         steps.sort_by_key(|(digest, _)| *digest);
-        let mut standing: Vec<(Digest, Change)> = Vec::with_capacity(steps.len());
+        let mut standing: Vec<Named> = Vec::with_capacity(steps.len());
         for (digest, step) in steps {
             let before = standing.pop_if(|(last, _)| *last == digest);
             let change = match step {
@@ -258,11 +260,11 @@ impl<'a> Replay<'a> {
     }
 
     /// What is not in the engine yet, and up to when entries may have been forgotten.
-    fn end(mut self) -> Result<(HashMap<Digest, Change>, UnixTime, Duration), StoreError> {
+    fn end(mut self) -> Result<(Vec<Named>, UnixTime, Duration), StoreError> {
         let begun = Instant::now();
         let standing = self.resolve()?;
         let in_engine = self.in_engine.saturating_add(begun.elapsed());
-        Ok((standing.into_iter().collect(), self.forgotten, in_engine))
+        Ok((standing, self.forgotten, in_engine))
     }
 
     /// Hands over what is left; answers up to when entries may have been forgotten.

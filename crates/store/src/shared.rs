@@ -1,11 +1,8 @@
 //! What readers, the committer and the keeper share.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Condvar, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Condvar, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use ostracon_core::{Issuer, Revocation, TargetRef, UnixTime};
@@ -45,7 +42,9 @@ pub(crate) struct Shared {
     pub(crate) reach: Mutex<Reach>,
     /// Backups that are being copied; while there are any, no segment is deleted.
     pub(crate) backups: AtomicUsize,
-    /// Notified when the keeper has emptied a generation of the overlay.
+    /// The bytes of changes that may wait for the engine; beyond, the committer waits for the keeper.
+    pub(crate) pending_bytes: usize,
+    /// Notified when the keeper has emptied some of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// In seconds; see [`Shared::forgotten_until`].
     forgotten_until: AtomicU64,
@@ -70,8 +69,10 @@ impl Shared {
         sealed: Vec<Sealed>,
         feed: Feed,
         synced: Arc<Synced>,
+        pending_bytes: usize,
     ) -> Self {
         Self {
+            pending_bytes,
             key,
             engine,
             overlay: Overlay::default(),
@@ -148,10 +149,10 @@ impl Shared {
     }
 
     /// Makes `changes`, up to record `last`, count for every check that starts from here on.
-    pub(crate) fn publish(&self, changes: HashMap<Digest, Change>, last: u64) {
-        self.overlay.publish(changes, last, |changes| {
+    pub(crate) fn publish(&self, changes: impl IntoIterator<Item = (Digest, Change)>, last: u64) {
+        self.overlay.publish(changes, last, |digest, change| {
             if let Some(prefilter) = &self.prefilter {
-                prefilter.cover(changes);
+                prefilter.cover(digest, change);
             }
         });
     }
@@ -165,10 +166,20 @@ impl Shared {
         self.forgotten_until.fetch_max(until.as_secs(), Ordering::SeqCst);
     }
 
+    /// Whether so much waits for the engine that it has to be written now: half of what may.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.overlay.bytes() >= self.pending_bytes / 2
+    }
+
     /// Why no more is written, if so.
     pub(crate) fn refused(&self) -> Option<Arc<str>> {
         // Also where only a reader came upon it so far: what is written now would wait for an engine that takes nothing.
         self.refused.get().cloned().or_else(|| self.engine.failure())
+    }
+
+    /// The same as far as it was noticed: costs a look at a number. The committer looks at all of it for each group.
+    pub(crate) fn refused_so_far(&self) -> Option<&Arc<str>> {
+        self.refused.get()
     }
 
     /// Writes nothing more: an earlier failure leaves it open what is on the disk.

@@ -230,6 +230,14 @@ impl Config {
                 "1 MiB to 1 TiB is",
             ));
         }
+        let pending_bytes = usize::try_from(denylist.pending.as_u64()).ok();
+        let Some(pending_bytes) = pending_bytes.filter(|bytes| (1 << 20..=1 << 30).contains(bytes)) else {
+            return Err(ConfigError::value(
+                "denylist.pending",
+                denylist.pending,
+                "1 MiB to 1 GiB is",
+            ));
+        };
         let tokens = Tokens::check(raw.tokens)?;
         let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
         let keys = keys::read(raw.keys, base, &mut files)?;
@@ -258,6 +266,7 @@ impl Config {
                 prefilter: denylist.prefilter,
                 false_positive_rate: denylist.false_positive_rate,
                 cache_bytes,
+                pending_bytes,
                 durability: durability(denylist.durability, denylist.sync_every)?,
                 ..Options::default()
             },

@@ -157,6 +157,7 @@ fn so_is_what_contradicts_itself_or_is_no_configuration() {
             "denylist.false_positive_rate: 0.5 is not possible; 0.000001 to 0.1 is",
         ),
         ("[denylist]\ncache = \"1 KiB\"", "denylist.cache"),
+        ("[denylist]\npending = \"2 GiB\"", "denylist.pending"),
         ("[denylist]\nsweep_every = \"0s\"", "denylist.sweep_every"),
         (
             "[denylist]\ndurability = \"lazy\"",

@@ -211,6 +211,7 @@ mod tests {
         }
         assert_eq!(reached(), 2_030);
         let end = UnixTime::from_secs(1_000_000_000);
+        denylist.settle().unwrap();
         denylist.sweep(end).unwrap();
         let forgotten = denylist.unlisted().forgotten_until;
         let later = revocation(2_000).target().clone();
@@ -240,6 +241,7 @@ mod tests {
         for n in 0..40 {
             denylist.revoke(revocation(n)).unwrap();
         }
+        denylist.settle().unwrap();
         let held = Held::take(&denylist.shared);
         assert!(held.parts.len() > 3);
         let end = UnixTime::from_secs(1_000_000_000);

@@ -17,7 +17,7 @@ mod shard;
 #[cfg(not(loom))]
 mod tests;
 
-use std::{collections::HashMap, sync::atomic::AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use ostracon_core::Kind;
 
@@ -103,12 +103,10 @@ impl Prefilter {
         }
     }
 
-    /// Makes the filters cover `changes`.
-    pub(crate) fn cover(&self, changes: &HashMap<Digest, Change>) {
-        for (digest, change) in changes {
-            if let Some(revocation) = change {
-                self.insert(*digest, revocation.target().as_ref().kind());
-            }
+    /// Makes the filters cover `change` of `digest`.
+    pub(crate) fn cover(&self, digest: &Digest, change: &Change) {
+        if let Some(revocation) = change {
+            self.insert(*digest, revocation.target().as_ref().kind());
         }
     }
 

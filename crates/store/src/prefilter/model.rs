@@ -3,7 +3,7 @@
 //!
 //! `scripts/model` runs it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use loom::{
     model::Builder,
@@ -51,23 +51,23 @@ impl Store {
 
     /// What the committing thread does once a group is durable (`Shared::publish`).
     fn publish(&self, digest: Digest, change: Change, last: u64) {
-        let changes = HashMap::from([(digest, change)]);
-        self.overlay
-            .publish(changes, last, |changes| self.prefilter().cover(changes));
+        let cover = |digest: &Digest, change: &Change| self.prefilter().cover(digest, change);
+        self.overlay.publish([(digest, change)], last, cover);
     }
 
     /// What the keeping thread does in a turn (`Keeper::drain`).
     fn drain(&self) {
-        let (changes, _) = self.overlay.turn();
-        for (digest, change) in changes.iter() {
-            let mut rows = unpoisoned(self.rows.lock());
-            if change.is_some() {
-                rows.insert(*digest);
-            } else {
-                rows.remove(digest);
+        for shard in 0..u8::try_from(SHARDS).unwrap() {
+            for (digest, change) in self.overlay.turn(shard).iter() {
+                let mut rows = unpoisoned(self.rows.lock());
+                if change.is_some() {
+                    rows.insert(*digest);
+                } else {
+                    rows.remove(digest);
+                }
             }
+            self.overlay.clear_old(shard);
         }
-        self.overlay.clear_old();
     }
 
     /// The same (`Keeper::rebuild`).

@@ -43,13 +43,18 @@ impl Ledger {
     /// Opens the store in `dir` and counts what is not as it was acknowledged.
     pub(crate) fn lost(&self, dir: &Path, prefilter: bool) -> usize {
         let denylist = unlocked(|| Denylist::open(dir, &options(prefilter)));
+        let lost = self.lost_in(&denylist);
+        denylist.close().unwrap();
+        lost
+    }
+
+    /// Counts what is not as it was acknowledged.
+    pub(crate) fn lost_in(&self, denylist: &Denylist) -> usize {
         let lost = self
             .0
             .iter()
-            .filter(|(n, known)| known.is_some_and(|known| denied(&denylist, &token(**n)) != known));
-        let lost = lost.count();
-        denylist.close().unwrap();
-        lost
+            .filter(|(n, known)| known.is_some_and(|known| denied(denylist, &token(**n)) != known));
+        lost.count()
     }
 }
 

@@ -18,8 +18,12 @@ use crate::support::{NOW, at, options, revocation, token};
 const DIR: &str = "OSTRACON_TEST_WRITER_DIR";
 const FIRST: &str = "OSTRACON_TEST_WRITER_FIRST";
 const PUT_OFF: &str = "OSTRACON_TEST_WRITER_PUT_OFF";
+const IN_BULK: &str = "OSTRACON_TEST_WRITER_IN_BULK";
 
 const THREADS: usize = 4;
+
+/// Tokens revoked at once by a writer in bulk.
+pub(crate) const BULK: usize = 500;
 
 /// Tokens from here on are swept while others are written; nobody asks for them.
 const SWEPT: usize = 1 << 40;
@@ -42,6 +46,15 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts one on the store in `dir`. It revokes tokens from number `first` on; syncs are put off for ever if `put_off`.
     pub(crate) fn start(dir: &Path, first: usize, put_off: bool) -> Self {
+        Self::run(dir, first, put_off.then_some(PUT_OFF))
+    }
+
+    /// Starts one that revokes [`BULK`] tokens at a time, without a pause, and does nothing else.
+    pub(crate) fn start_in_bulk(dir: &Path, first: usize) -> Self {
+        Self::run(dir, first, Some(IN_BULK))
+    }
+
+    fn run(dir: &Path, first: usize, manner: Option<&str>) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command
             .args(["--exact", "writer::until_killed", "--ignored", "--nocapture", "--quiet"])
@@ -50,8 +63,8 @@ impl Writer {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        if put_off {
-            command.env(PUT_OFF, "yes");
+        if let Some(manner) = manner {
+            command.env(manner, "yes");
         }
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -115,6 +128,9 @@ fn until_killed() {
         ..options(first.is_multiple_of(2))
     };
     let denylist = Denylist::open(Path::new(&dir), &options).unwrap();
+    if env::var_os(IN_BULK).is_some() {
+        return write_in_bulk(&denylist, first);
+    }
     let out = Mutex::new(io::stdout());
     let tell = |word: &str, n: usize| writeln!(out.lock().unwrap(), "{word} {n}.").unwrap();
     thread::scope(|scope| {
@@ -124,6 +140,17 @@ fn until_killed() {
         }
         scope.spawn(|| sweep(&denylist, first));
     });
+}
+
+fn write_in_bulk(denylist: &Denylist, first: usize) {
+    for from in (first..).step_by(BULK) {
+        let tokens = from..from + BULK;
+        denylist
+            .revoke_many(tokens.clone().map(|n| revocation(token(n))))
+            .unwrap();
+        let mut out = io::stdout().lock();
+        tokens.for_each(|n| writeln!(out, "r {n}.").unwrap());
+    }
 }
 
 /// Ends with the first write that is refused, as after a power cut.

@@ -103,6 +103,7 @@ fn i1_what_was_forgotten_and_what_was_lifted_is_in_a_backup() {
         denylist.revoke(revocation(token(n))).unwrap();
     }
     let end = at(NOW + 100 * 86_400);
+    denylist.settle().unwrap();
     denylist.sweep(end).unwrap();
     // Of a later time than what was forgotten: nothing else has to be kept.
     let later = |n| Revocation::new(token(n), Reason::Logout, &Policy::default(), end);

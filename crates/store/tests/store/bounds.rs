@@ -69,3 +69,50 @@ fn a_journal_in_steady_churn_is_bounded_by_what_is_live() {
     assert!(u64::try_from(most.1).unwrap() <= live / 2048 + 3, "{} segments", most.1);
     assert!(written > 5 * most.0, "segments went");
 }
+
+/// What waits for the engine is bounded in bytes, however fast it comes: writers wait then, and lose nothing.
+#[test]
+fn what_waits_for_the_engine_is_bounded_in_bytes() {
+    // A change takes more than this, so no more of them fit in; and each writer may be one call ahead.
+    const CHANGE: usize = 128;
+    const WRITERS: usize = 4;
+    const CALLS: usize = 40;
+    const AT_ONCE: usize = 256;
+    let pending = 64 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    let options = ostracon_store::Options {
+        pending_bytes: pending,
+        segment_bytes: 1 << 20,
+        ..options(true)
+    };
+    let denylist = Denylist::open(dir.path(), &options).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let denylist = &denylist;
+            scope.spawn(move || {
+                for call in (0..CALLS).map(|call| call * WRITERS + writer) {
+                    let tokens = call * AT_ONCE..(call + 1) * AT_ONCE;
+                    denylist.revoke_many(tokens.map(|n| ending(n, NOW))).unwrap();
+                    let waiting = denylist.stats().waiting;
+                    assert!(
+                        waiting <= pending / CHANGE + WRITERS * AT_ONCE,
+                        "{waiting} changes wait"
+                    );
+                }
+            });
+        }
+    });
+    // A group that is larger than the bound is let in all the same, once there is nothing else.
+    let first = WRITERS * CALLS * AT_ONCE;
+    denylist
+        .revoke_many((first..first + 8192).map(|n| ending(n, NOW)))
+        .unwrap();
+    denylist.settle().unwrap();
+    assert_eq!(denylist.stats().waiting, 0);
+    let entries = denylist.stats().entries.unwrap().map(|(_, count)| count);
+    assert_eq!(
+        entries.iter().sum::<u64>(),
+        u64::try_from(first).unwrap() + 8192,
+        "all that was acknowledged is in the engine"
+    );
+}
