@@ -144,6 +144,8 @@ pub(crate) struct Keeper<'a> {
     shared: &'a Shared,
     /// The last record whose changes are in the engine.
     applied: u64,
+    /// The same by the last checkpoint.
+    saved: u64,
     /// Changes that no checkpoint covers, and since when.
     unsaved: usize,
     unsaved_since: Option<Instant>,
@@ -166,6 +168,7 @@ impl<'a> Keeper<'a> {
         Self {
             shared,
             applied,
+            saved: applied,
             unsaved: 0,
             unsaved_since: None,
             drained: 0,
@@ -217,14 +220,13 @@ impl<'a> Keeper<'a> {
         }
         let writes = self.round.is_some();
         self.drained = 0;
-        if writes && self.go_on()? {
-            let due = self
-                .unsaved_since
-                .is_some_and(|since| since.elapsed() >= CHECKPOINT_AFTER);
-            if due || self.unsaved >= CHECKPOINT_CHANGES {
+        if writes {
+            let due = |since: Instant| since.elapsed() >= CHECKPOINT_AFTER;
+            if self.go_on()? && (self.unsaved >= CHECKPOINT_CHANGES || self.unsaved_since.is_some_and(due)) {
                 self.save()?;
-                self.reopen()?;
             }
+            // Also within a round, which may be longer than it takes for one to come due.
+            self.reopen()?;
         }
         let more = self.rebuild()? || writes;
         self.save_filters_when_due(more);
@@ -345,7 +347,7 @@ impl<'a> Keeper<'a> {
             applied: self.applied,
             forgotten_until,
         })?;
-        (self.unsaved, self.unsaved_since) = (0, None);
+        (self.saved, self.unsaved, self.unsaved_since) = (self.applied, 0, None);
         self.shared.figures.checkpointed();
         let mut sealed = unpoisoned(self.shared.sealed.lock());
         // From the oldest on and without gaps: what is left must be replayable. A segment goes when everything in it is
@@ -361,11 +363,12 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Opens a part of the engine anew, if one is due; whether one was. All that the engine has must be in a checkpoint.
+    /// Opens a part of the engine anew, if one is due; whether one was.
     fn reopen(&self) -> Result<bool, StoreError> {
         let begun = Instant::now();
+        // I4: it makes a checkpoint for itself, which claims what is known to be on the disk.
         let reopened = self.shared.engine.reopen_one(Checkpoint {
-            applied: self.applied,
+            applied: self.saved,
             forgotten_until: self.shared.forgotten_until(),
         })?;
         if reopened {

@@ -20,8 +20,9 @@ use crate::{
 };
 
 /// Records that a replay holds in memory before it hands them to the engine: the more there are, the more of them share a
-/// leaf of its trees. Some 200 bytes each.
-const REPLAY_BATCH: usize = 1 << 18;
+/// leaf of its trees. Some 200 bytes each. What a kill leaves under [`Options::pending_bytes`] as they are by default fits in,
+/// so that an opening waits for none of it to be written.
+const REPLAY_BATCH: usize = 3 << 17;
 
 /// The identity of the store in `dir`, which is begun if there is none.
 ///

@@ -31,8 +31,8 @@ pub struct Options {
     /// The bytes of rows that the engine keeps in memory. Its page table comes on top, some 80 bytes an entry.
     pub cache_bytes: u64,
     /// About how many bytes of changes may be in memory alone, durable in the journal and not in the engine yet; a change
-    /// takes some 300. So much is written at the journal's pace, in one go; beyond it writers wait for the engine. A start
-    /// after a kill replays at most as much.
+    /// takes some 250. So much is written at the journal's pace, in one go; beyond it writers wait for the engine. A start
+    /// after a kill replays at most about twice as much.
     pub pending_bytes: usize,
     /// How many parts a new engine has: a power of two up to 64, or else one; an engine that is there keeps those that it
     /// has. Each opens by itself, several at once, and is opened anew by itself; each takes a megabyte of disk and memory.
@@ -55,7 +55,7 @@ impl Default for Options {
             prefilter: true,
             false_positive_rate: 0.001,
             cache_bytes: 64 << 20,
-            pending_bytes: 64 << 20,
+            pending_bytes: 32 << 20,
             engine_parts: 16,
             reopen_after: 1 << 16,
             reopen_share: 8,

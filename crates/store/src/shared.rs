@@ -166,9 +166,9 @@ impl Shared {
         self.forgotten_until.fetch_max(until.as_secs(), Ordering::SeqCst);
     }
 
-    /// Whether so much waits for the engine that it has to be written now: half of what may.
+    /// Whether so much waits for the engine that it has to be written now: three quarters of what may.
     pub(crate) fn is_pressing(&self) -> bool {
-        self.overlay.bytes() >= self.pending_bytes / 2
+        self.overlay.bytes() >= self.pending_bytes.saturating_sub(self.pending_bytes / 4)
     }
 
     /// Why no more is written, if so.

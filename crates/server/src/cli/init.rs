@@ -167,7 +167,7 @@ allowed_origins = []    # pages of other origins that may log out, such as "http
 prefilter = true
 false_positive_rate = 0.001
 cache = "64 MiB"
-pending = "64 MiB"      # so much is taken in at the journal's pace, some 250,000 revocations; beyond, at the engine's
+pending = "32 MiB"      # so much is taken in at the journal's pace, some 130,000 revocations; beyond, at the engine's
 sweep_every = "1m"
 durability = "sync"     # "interval" answers before the disk has it: a power cut forgives the last sync_every = "100ms"
 

@@ -165,7 +165,7 @@ impl Default for Denylist {
             prefilter: true,
             false_positive_rate: 0.001,
             cache: ByteSize::mib(64),
-            pending: ByteSize::mib(64),
+            pending: ByteSize::mib(32),
             sweep_every: Span::mins::<1>(),
             durability: Durability::Sync,
             sync_every: None,

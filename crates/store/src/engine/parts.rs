@@ -354,7 +354,7 @@ impl Parts {
         self.reopened.load(Ordering::Relaxed)
     }
 
-    /// Opens a part anew if one is due, all of which must be in `checkpoint`; whether one was. Only for the thread that writes. Blocks for as long as it takes, during which the part is read from a copy.
+    /// Opens a part anew if one is due, and has it claim `checkpoint`, of which it must have all; whether one was. Only for the thread that writes. Blocks for as long as it takes, during which the part is read from a copy.
     ///
     /// # Errors
     ///
