@@ -17,7 +17,8 @@ use crate::{
     feed::Feed,
     files::{self, DirLock},
     journal::{Journal, MAX_GROUP, Recovered},
-    keeper::{Keeper, Order},
+    keeper::Keeper,
+    mailbox::Order,
     opening::{self, State, Took},
     options::{Durability, Options},
     prefilter::{

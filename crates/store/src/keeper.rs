@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    sync::{Condvar, Mutex, atomic::Ordering, mpsc},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     error::StoreError,
     files,
     journal::Sealed,
+    mailbox::{Batch, Order},
     overlay::Change,
     prefilter::{Load, SHARDS, saved::SavedFile},
     shared::{Shared, unpoisoned},
@@ -48,87 +49,13 @@ const SAVE_AFTER: Duration = Duration::from_mins(10);
 /// Shards whose entries are counted before the overlay is looked at again.
 const COUNTED_A_TURN: usize = 8;
 
-/// What the keeper is asked for.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Drop what is due by then, in one batch of at most so many index rows.
-    Sweep(UnixTime, usize, mpsc::SyncSender<Result<Batch, StoreError>>),
-    /// Bring engine, checkpoint and prefilter up to all that was acknowledged so far.
-    Settle(mpsc::SyncSender<Result<(), StoreError>>),
-    /// Rebuild some shards of the prefilter that want it, and tell whether there are more.
-    Rebuild(mpsc::SyncSender<Result<bool, StoreError>>),
-    /// The same, and end.
-    Close(mpsc::SyncSender<Result<(), StoreError>>),
-}
-
-/// What one batch of a sweep did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) entries: usize,
-    pub(crate) leftovers: usize,
-}
-
-/// Where the keeper is called.
-#[derive(Debug, Default)]
-pub(crate) struct Mailbox {
-    state: Mutex<Post>,
-    arrived: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Post {
-    nudged: bool,
-    closed: bool,
-    orders: Vec<Order>,
-}
-
-impl Mailbox {
-    /// Tells that there is something to do.
-    pub(crate) fn nudge(&self) {
-        unpoisoned(self.state.lock()).nudged = true;
-        self.arrived.notify_one();
-    }
-
-    /// Puts an order in and waits for its outcome.
-    pub(crate) fn ask<T>(
-        &self,
-        order: impl FnOnce(mpsc::SyncSender<Result<T, StoreError>>) -> Order,
-    ) -> Result<T, StoreError> {
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let mut post = unpoisoned(self.state.lock());
-        if post.closed {
-            return Err(StoreError::Closed);
-        }
-        post.orders.push(order(sender));
-        drop(post);
-        self.arrived.notify_one();
-        receiver.recv().unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// The orders so far, once there is anything to do or `patience` is at its end.
-    fn wait(&self, patience: Option<Duration>) -> Vec<Order> {
-        let mut post = unpoisoned(self.state.lock());
-        if !post.nudged && post.orders.is_empty() {
-            post = match patience {
-                None => unpoisoned(self.arrived.wait(post)),
-                Some(patience) => unpoisoned(self.arrived.wait_timeout(post, patience)).0,
-            };
-        }
-        post.nudged = false;
-        std::mem::take(&mut post.orders)
-    }
-}
-
 impl Drop for Keeper<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.shared
                 .refuse(&StoreError::Engine("the keeping thread panicked".into()));
         }
-        // Orders that nobody will carry out any more are dropped, which tells whoever waits for them.
-        let mut post = unpoisoned(self.shared.mailbox.state.lock());
-        post.closed = true;
-        post.orders.clear();
+        self.shared.mailbox.close();
     }
 }
 
@@ -221,10 +148,14 @@ impl<'a> Keeper<'a> {
         let writes = self.round.is_some();
         self.drained = 0;
         if writes {
-            let due = |since: Instant| since.elapsed() >= CHECKPOINT_AFTER;
-            if self.go_on()? && (self.unsaved >= CHECKPOINT_CHANGES || self.unsaved_since.is_some_and(due)) {
-                self.save()?;
-            }
+            self.go_on()?;
+        }
+        let due = |since: Instant| since.elapsed() >= CHECKPOINT_AFTER;
+        // Between rounds, also when nothing came since the last.
+        if self.round.is_none() && (self.unsaved >= CHECKPOINT_CHANGES || self.unsaved_since.is_some_and(due)) {
+            self.save()?;
+        }
+        if writes {
             // Also within a round, which may be longer than it takes for one to come due.
             self.reopen()?;
         }
@@ -258,10 +189,10 @@ impl<'a> Keeper<'a> {
         self.waiting_since = None;
     }
 
-    /// Writes what waits in some more shards to the engine; whether that was the last of the round.
-    fn go_on(&mut self) -> Result<bool, StoreError> {
+    /// Writes what waits in some more shards to the engine. Behind the last of them the round is over.
+    fn go_on(&mut self) -> Result<(), StoreError> {
         let Some(Round { last, next }) = self.round else {
-            return Ok(true);
+            return Ok(());
         };
         let (mut shards, mut count) = (Vec::new(), 0_usize);
         let mut ahead = next..SHARDS;
@@ -287,16 +218,12 @@ impl<'a> Keeper<'a> {
         // Under its lock, or who is about to wait for room would miss it.
         drop(unpoisoned(lock.lock()));
         drained.notify_all();
-        if !ahead.is_empty() {
-            self.round = Some(Round {
-                last,
-                next: ahead.start,
-            });
-            return Ok(false);
+        let next = ahead.start;
+        self.round = (next < SHARDS).then_some(Round { last, next });
+        if self.round.is_none() {
+            self.applied = self.applied.max(last);
         }
-        self.round = None;
-        self.applied = self.applied.max(last);
-        Ok(true)
+        Ok(())
     }
 
     fn write(&mut self, mut changes: Vec<(&Digest, &Change)>) -> Result<(), StoreError> {
@@ -327,9 +254,13 @@ impl<'a> Keeper<'a> {
     /// Writes to the engine all that waits by now.
     fn write_all(&mut self) -> Result<(), StoreError> {
         // A round that is under way may have passed some of it by.
-        while self.round.is_some() && !self.go_on()? {}
+        while self.round.is_some() {
+            self.go_on()?;
+        }
         self.begin_round();
-        while !self.go_on()? {}
+        while self.round.is_some() {
+            self.go_on()?;
+        }
         // Nothing is left: from here on it is quiet.
         self.drained = 0;
         Ok(())

@@ -15,7 +15,7 @@ use crate::{
     feed::Feed,
     figures::Figures,
     journal::{Reach, Sealed, Synced},
-    keeper::Mailbox,
+    mailbox::Mailbox,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
 };

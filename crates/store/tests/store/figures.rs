@@ -82,3 +82,23 @@ fn commits_effects_sweeps_and_rebuilds_are_measured() {
     assert_eq!((activity.sweeps, activity.swept), (1, 20));
     assert!(activity.since_sweep.is_some());
 }
+
+/// One write alone is in a checkpoint before long, without anybody asking: the next start has nothing to replay.
+#[test]
+fn a_lone_write_comes_to_be_in_a_checkpoint_by_itself() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let denylist = open(dir.path());
+    denylist.settle().unwrap();
+    denylist.revoke(revocation(token(1))).unwrap();
+    let mut tries = 0..500;
+    loop {
+        snapshot(dir.path(), copy.path());
+        let killed = Denylist::open(copy.path(), &options(true)).unwrap();
+        if killed.replayed() == 0 {
+            break;
+        }
+        assert!(tries.next().is_some(), "it is in none");
+        drop(killed);
+        std::thread::yield_now();
+    }
+}
