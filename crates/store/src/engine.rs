@@ -268,6 +268,11 @@ impl Engine {
         Ok((dropped, stale))
     }
 
+    /// The index rows that are due first, at most `limit`, in order.
+    pub(crate) fn first_due(&self, limit: usize) -> Result<Vec<(UnixTime, Digest)>, StoreError> {
+        self.due_keys(UnixTime::from_secs(u64::MAX), limit)
+    }
+
     fn due_keys(&self, until: UnixTime, limit: usize) -> Result<Vec<(UnixTime, Digest)>, StoreError> {
         let end = due_key(until, &Digest::from_bytes([0xff; 16]));
         let keys = self.run(|| {

@@ -44,6 +44,7 @@ mod identity;
 mod journal;
 mod keeper;
 mod kinds;
+mod listing;
 mod mailbox;
 mod opening;
 mod options;

@@ -56,10 +56,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
     query.only(&["order", "cursor", "limit", "kind", "client", "sub"])?;
-    let wanted = Wanted::parse(&query)?;
-    let reading = Arc::clone(&app);
-    let page = tokio::task::spawn_blocking(move || wanted.page(&reading)).await;
-    let Page { lines, next } = page.map_err(Problem::internal)??;
+    let Page { lines, next } = Wanted::parse(&query)?.read(&app).await?;
+    let lines = lines
+        .iter()
+        .fold(String::new(), |text, line| text + &line.to_string() + "\n");
     let mut response = (
         [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))],
         lines,
@@ -82,13 +82,13 @@ enum Order {
     Oldest,
 }
 
-struct Page {
-    lines: String,
+pub(crate) struct Page {
+    pub(crate) lines: Vec<Line>,
     /// Where the next one is, relative to this.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
-struct Wanted {
+pub(crate) struct Wanted {
     direction: Direction,
     cursor: Option<u64>,
     limit: usize,
@@ -97,7 +97,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn parse(query: &Parameters) -> Result<Self, Problem> {
+    pub(crate) fn parse(query: &Parameters) -> Result<Self, Problem> {
         let limit = query.value("limit").map_or(Ok(USUAL), str::parse);
         let cursor = query.value("cursor").map(str::parse).transpose();
         Ok(Self {
@@ -128,12 +128,18 @@ impl Wanted {
             .all(|(name, wanted)| member(&content, name) == Some(wanted))
     }
 
+    pub(crate) async fn read(self, app: &Arc<App>) -> Result<Page, Problem> {
+        let reading = Arc::clone(app);
+        let page = tokio::task::spawn_blocking(move || self.page(&reading)).await;
+        page.map_err(Problem::internal)?
+    }
+
     /// Blocks.
     fn page(&self, app: &App) -> Result<Page, Problem> {
-        let (mut lines, mut found, mut searched, mut last, mut full) = (String::new(), 0_usize, 0_usize, None, false);
+        let (mut lines, mut searched, mut last, mut full) = (Vec::new(), 0_usize, None, false);
         app.kept.trail.read(self.direction, self.cursor, &mut |record| {
             // There is one more, so there is a next page.
-            if found == self.limit || searched == SEARCHED {
+            if lines.len() == self.limit || searched == SEARCHED {
                 full = true;
                 return ControlFlow::Break(());
             }
@@ -141,9 +147,7 @@ impl Wanted {
             searched = searched.saturating_add(1);
             last = Some(line.number());
             if self.is(&line) {
-                found = found.saturating_add(1);
-                lines.push_str(&line.to_string());
-                lines.push('\n');
+                lines.push(line);
             }
             ControlFlow::Continue(())
         })?;

@@ -32,17 +32,17 @@ pub(super) struct Body {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Explanation<'a> {
-    allowed: bool,
+pub(crate) struct Explanation<'a> {
+    pub(crate) allowed: bool,
     /// The word that the refusal is known by.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    code: Option<&'static str>,
-    steps: Vec<Taken>,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) steps: Vec<Taken>,
     /// What the token says of itself, once its signature is known to be good.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = About, required = false)]
-    token: Option<About>,
+    pub(crate) token: Option<&'a About>,
     /// What denies it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = revocations::Answer, required = false)]
@@ -51,37 +51,37 @@ pub(super) struct Explanation<'a> {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = StepTaken)]
-pub(super) struct Taken {
-    step: &'static str,
-    passed: bool,
+pub(crate) struct Taken {
+    pub(crate) step: &'static str,
+    pub(crate) passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = AboutToken)]
-pub(super) struct About {
-    typ: &'static str,
-    kid: String,
-    iss: String,
+pub(crate) struct About {
+    pub(crate) typ: &'static str,
+    pub(crate) kid: String,
+    pub(crate) iss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    sub: Option<String>,
+    pub(crate) sub: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    sid: Option<String>,
+    pub(crate) sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    jti: Option<String>,
+    pub(crate) jti: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Seconds, required = false)]
-    iat: Option<u64>,
+    pub(crate) iat: Option<u64>,
     #[schema(value_type = Seconds)]
-    exp: u64,
+    pub(crate) exp: u64,
 }
 
 /// Each step of the decision about a token, in order, also those behind the first refusal as far as they can be taken.
@@ -99,43 +99,69 @@ pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Re
     caller.authorize(&app.clients, &app.failures, Some(Role::Read))?;
     let body::Json(Body { token, aud }) = body?;
 
-    let mut trace = Trace::default();
-    let mut verified = verify(&app, &token, &mut trace);
-    if matches!(verified, Err(Refusal::KeyUnknown)) && app.keyring.renewed_for(&token).await != Renewed::Nothing {
-        trace = Trace::default();
-        verified = verify(&app, &token, &mut trace);
-    }
-    let (verdict, about, facts) = match verified {
-        Err(refusal) => (Err(refusal), None, Facts::none()),
-        Ok(token) => {
-            let now = app.now();
-            let (token, facts) = app.facts(token, now).await?;
-            let audience = aud.as_deref().or_else(|| app.usual_audience(&token));
-            let demand = Demand {
-                audiences: audience.as_slice(),
-                ..thorough()
-            };
-            let verdict = decide_observed(token.claims(), &demand, &facts, &app.policy, now, &mut trace);
-            (verdict, Some(about(&token)), facts)
+    let explained = Explained::of(&app, &token, aud.as_deref()).await?;
+    Ok(Json(explained.told(&app)).into_response())
+}
+
+/// A decision, with what it was made from.
+pub(crate) struct Explained {
+    verdict: Result<(), Refusal>,
+    about: Option<About>,
+    pub(crate) facts: Facts,
+    trace: Trace,
+}
+
+impl Explained {
+    /// The decision about `token`, as it would be for `aud`. Nothing of it is kept or logged.
+    pub(crate) async fn of(app: &App, token: &str, aud: Option<&str>) -> Result<Self, Problem> {
+        let mut trace = Trace::default();
+        let mut verified = verify(app, token, &mut trace);
+        if matches!(verified, Err(Refusal::KeyUnknown)) && app.keyring.renewed_for(token).await != Renewed::Nothing {
+            trace = Trace::default();
+            verified = verify(app, token, &mut trace);
         }
-    };
-    let steps = trace.steps().map(|(step, outcome)| Taken {
-        step: step.as_str(),
-        passed: outcome.is_ok(),
-        detail: outcome.err().map(ToString::to_string),
-    });
-    let standing = facts.revocation.as_ref();
-    let explanation = Explanation {
-        allowed: verdict.is_ok(),
-        code: verdict.err().map(|refusal| refusal.code().as_str()),
-        steps: steps.collect(),
-        token: about,
-        revocation: standing.map(|entry| {
-            let denylist = &app.kept.denylist;
-            answer(denylist.id(entry.target().as_ref()), entry, denylist.is_durable())
-        }),
-    };
-    Ok(Json(explanation).into_response())
+        let (verdict, about, facts) = match verified {
+            Err(refusal) => (Err(refusal), None, Facts::none()),
+            Ok(token) => {
+                let now = app.now();
+                let (token, facts) = app.facts(token, now).await?;
+                let audience = aud.or_else(|| app.usual_audience(&token));
+                let demand = Demand {
+                    audiences: audience.as_slice(),
+                    ..thorough()
+                };
+                let verdict = decide_observed(token.claims(), &demand, &facts, &app.policy, now, &mut trace);
+                (verdict, Some(about(&token)), facts)
+            }
+        };
+        Ok(Self {
+            verdict,
+            about,
+            facts,
+            trace,
+        })
+    }
+
+    /// The same, as it is told.
+    pub(crate) fn told(&self, app: &App) -> Explanation<'_> {
+        let steps = self.trace.steps().map(|(step, outcome)| Taken {
+            step: step.as_str(),
+            passed: outcome.is_ok(),
+            detail: outcome.err().map(ToString::to_string),
+        });
+        let denylist = &app.kept.denylist;
+        Explanation {
+            allowed: self.verdict.is_ok(),
+            code: self.verdict.as_ref().err().map(|refusal| refusal.code().as_str()),
+            steps: steps.collect(),
+            token: self.about.as_ref(),
+            revocation: self
+                .facts
+                .revocation
+                .as_ref()
+                .map(|entry| answer(denylist.id(entry.target().as_ref()), entry, denylist.is_durable())),
+        }
+    }
 }
 
 /// As an access token, or as the refresh token that it says it is.

@@ -16,7 +16,7 @@ use crate::{
     answer::Json,
     app::App,
     body::Parameters,
-    client::{Caller, Role},
+    client::{Caller, Client, Role},
     openapi::words::{Name, RevocationId, TargetKind},
     problem::Problem,
     sender::Sender,
@@ -49,8 +49,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
     let query = Parameters::parse(request.uri().query().unwrap_or("").as_bytes())?;
     query.only(&["kind", "sub", "cursor", "limit"])?;
     let wanted = Wanted::parse(&query)?;
-    let now = app.now();
-    let Page { entries, next } = app.look_up(move |denylist| wanted.page(denylist, now)).await?;
+    let Page { entries, next } = wanted.read(&app).await?;
     // Asked after the entries were read: what came in since is not on the list.
     let durable = app.kept.denylist.is_durable();
     Ok(Json(Listing {
@@ -95,14 +94,14 @@ impl Filter {
     }
 }
 
-struct Wanted {
+pub(crate) struct Wanted {
     filter: Filter,
     cursor: Option<Digest>,
     limit: usize,
 }
 
 impl Wanted {
-    fn parse(query: &Parameters) -> Result<Self, Problem> {
+    pub(crate) fn parse(query: &Parameters) -> Result<Self, Problem> {
         let cursor = query.value("cursor").map(str::parse).transpose();
         let limit = query.value("limit").map_or(Ok(USUAL), str::parse);
         Ok(Self {
@@ -113,6 +112,11 @@ impl Wanted {
                 .filter(|limit| (1..=MOST).contains(limit))
                 .ok_or_else(|| Problem::request_invalid(format!("limit is 1 to {MOST}")))?,
         })
+    }
+
+    pub(crate) async fn read(self, app: &App) -> Result<Page, StoreError> {
+        let now = app.now();
+        app.look_up(move |denylist| self.page(denylist, now)).await
     }
 
     /// What is in force and wanted, and where to go on. Blocks.
@@ -145,7 +149,7 @@ impl Wanted {
 }
 
 /// The entry `id`, if it is in force.
-async fn standing(app: &App, id: &str) -> Result<(Digest, Revocation), Problem> {
+pub(crate) async fn standing(app: &App, id: &str) -> Result<(Digest, Revocation), Problem> {
     let absent = || Problem::absent("no revocation that is in force has this id");
     let id: Digest = id.parse().map_err(|_| absent())?;
     let entry = app.look_up(move |denylist| denylist.entry_by_id(&id)).await?;
@@ -197,20 +201,31 @@ pub(super) async fn lift(
 ) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
-    let (id, entry) = standing(&app, &id).await?;
-    app.kept.trail.ready()?;
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
-    let record = Entry::new("lift").by(client.id()).from(&sender).about(entry.target());
+    let (id, entry) = carry_out(&app, &id, client, &sender).await?;
+    Ok(Json(answer(id, &entry, app.kept.denylist.is_durable())).into_response())
+}
+
+/// Lifts the revocation `id` at the word of `client`, with a record of it; what had stood. Durable on return.
+pub(crate) async fn carry_out(
+    app: &App,
+    id: &str,
+    client: &Client,
+    sender: &Sender,
+) -> Result<(Digest, Revocation), Problem> {
+    let (id, entry) = standing(app, id).await?;
+    app.kept.trail.ready()?;
+    let record = Entry::new("lift").by(client.id()).from(sender).about(entry.target());
     let record = record
         .with("id", id.to_string())
         .with("stood_because", serde_json::json!(entry.reason()));
-    if let Err(error) = submit_lift(&app, entry.target().clone()).await {
+    if let Err(error) = submit_lift(app, entry.target().clone()).await {
         app.kept.trail.note(record.outcome("failed"));
         return Err(error.into());
     }
     tracing::warn!(%id, kind = %entry.target().as_ref().kind(), client = client.id(), "a revocation is lifted");
     app.kept.trail.record(record.outcome("lifted")).await?;
-    Ok(Json(answer(id, &entry, app.kept.denylist.is_durable())).into_response())
+    Ok((id, entry))
 }
 
 async fn submit_lift(app: &App, target: Target) -> Result<(), StoreError> {

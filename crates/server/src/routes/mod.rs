@@ -1,21 +1,21 @@
 //! What is answered where. Handlers are thin: they take the request apart, call, and answer.
 
-mod audit;
+pub(crate) mod audit;
 mod backchannel;
 mod batch;
 mod events;
-mod explain;
+pub(crate) mod explain;
 mod health;
 mod jwks;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod logout;
 mod maintenance;
 mod oauth;
 mod observe;
 mod refresh;
 pub(crate) mod revocations;
-mod sessions;
-mod stats;
+pub(crate) mod sessions;
+pub(crate) mod stats;
 pub(crate) mod verify;
 
 use std::sync::Arc;

@@ -54,7 +54,7 @@ pub(super) struct Body {
 /// What stands, as it is answered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Revocation)]
-pub(super) struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     #[schema(value_type = RevocationId)]
     id: String,
     #[serde(flatten)]

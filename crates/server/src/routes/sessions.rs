@@ -148,22 +148,22 @@ fn login(body: Body, caller: &str) -> Result<Login, Problem> {
 /// A live session, as it is answered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     #[schema(value_type = Name)]
-    sub: Subject,
+    pub(crate) sub: Subject,
     #[schema(value_type = Name)]
-    sid: SessionId,
+    pub(crate) sid: SessionId,
     #[schema(value_type = Name)]
-    client_id: ClientId,
+    pub(crate) client_id: ClientId,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Text, required = false)]
-    device: Option<Note>,
+    pub(crate) device: Option<Note>,
     #[schema(value_type = Seconds)]
-    created_at: u64,
+    pub(crate) created_at: u64,
     #[schema(value_type = Seconds)]
-    refreshed_at: u64,
+    pub(crate) refreshed_at: u64,
     #[schema(value_type = Seconds)]
-    expires_at: u64,
+    pub(crate) expires_at: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -203,12 +203,15 @@ pub(super) async fn list(State(app): State<Arc<App>>, request: Request) -> Resul
         Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
         Some(_) => return Err(Problem::request_invalid(format!("limit is 1 to {MOST}"))),
     };
-    let now = app.now();
-    let all = Arc::clone(&app);
-    let sessions = app
-        .look_up(move |denylist| live(&all, denylist, &sub, now, limit))
-        .await?;
+    let sessions = of_subject(&app, sub, limit).await?;
     Ok(Json(List { sessions }).into_response())
+}
+
+/// Up to `limit` live sessions of `sub`, the one that was refreshed last first.
+pub(crate) async fn of_subject(app: &Arc<App>, sub: Subject, limit: usize) -> Result<Vec<Listed>, StoreError> {
+    let (now, all) = (app.now(), Arc::clone(app));
+    app.look_up(move |denylist| live(&all, denylist, &sub, now, limit))
+        .await
 }
 
 /// What is listed and not revoked. Blocks.

@@ -25,107 +25,107 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stats)]
-pub(super) struct Told {
-    version: &'static str,
+pub(crate) struct Told {
+    pub(crate) version: &'static str,
     #[schema(value_type = Seconds)]
-    started_at: u64,
-    uptime_secs: u64,
+    pub(crate) started_at: u64,
+    pub(crate) uptime_secs: u64,
     #[schema(required)]
-    entries: Option<Entries>,
-    prefilter: Prefilter,
-    store: Store,
-    token_cache: TokenCache,
-    sweep: Sweep,
-    audit: trail::Told,
+    pub(crate) entries: Option<Entries>,
+    pub(crate) prefilter: Prefilter,
+    pub(crate) store: Store,
+    pub(crate) token_cache: TokenCache,
+    pub(crate) sweep: Sweep,
+    pub(crate) audit: trail::Told,
 }
 
 /// Live entries by kind and together; null while they are counted after an end that was no close.
 #[derive(Serialize, ToSchema)]
-struct Entries {
-    token: u64,
-    session: u64,
-    subject: u64,
-    client: u64,
-    key: u64,
-    issuer: u64,
-    total: u64,
+pub(crate) struct Entries {
+    pub(crate) token: u64,
+    pub(crate) session: u64,
+    pub(crate) subject: u64,
+    pub(crate) client: u64,
+    pub(crate) key: u64,
+    pub(crate) issuer: u64,
+    pub(crate) total: u64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Prefilter {
+pub(crate) struct Prefilter {
     /// `off`, `building` or `covering`.
-    state: &'static str,
-    missing_shards: usize,
-    bytes: usize,
-    bits: usize,
-    false_positive_rate: FalsePositiveRate,
+    pub(crate) state: &'static str,
+    pub(crate) missing_shards: usize,
+    pub(crate) bytes: usize,
+    pub(crate) bits: usize,
+    pub(crate) false_positive_rate: FalsePositiveRate,
     /// The share of bits that are set.
     #[schema(required)]
-    fill: Option<f64>,
+    pub(crate) fill: Option<f64>,
     #[schema(required)]
-    ruled_out: Option<u64>,
+    pub(crate) ruled_out: Option<u64>,
     #[schema(required)]
-    false_positives: Option<u64>,
-    checks: Checks,
-    lookups: u64,
-    misses: u64,
-    rebuilt_shards: u64,
+    pub(crate) false_positives: Option<u64>,
+    pub(crate) checks: Checks,
+    pub(crate) lookups: u64,
+    pub(crate) misses: u64,
+    pub(crate) rebuilt_shards: u64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct FalsePositiveRate {
-    target: f64,
+pub(crate) struct FalsePositiveRate {
+    pub(crate) target: f64,
     #[schema(required)]
-    expected: Option<f64>,
+    pub(crate) expected: Option<f64>,
     #[schema(required)]
-    measured: Option<f64>,
+    pub(crate) measured: Option<f64>,
     #[schema(required)]
-    measured_of_tokens: Option<f64>,
+    pub(crate) measured_of_tokens: Option<f64>,
 }
 /// Tokens that were held against the denylist since the start.
 #[derive(Serialize, ToSchema)]
-struct Checks {
+pub(crate) struct Checks {
     /// The prefilter alone could tell that nothing of them is listed.
-    skipped: u64,
+    pub(crate) skipped: u64,
     /// An entry was found.
-    hit: u64,
+    pub(crate) hit: u64,
     /// Something was looked up in vain.
-    false_positive: u64,
+    pub(crate) false_positive: u64,
     /// Looked up where no prefilter could have spared it.
-    unfiltered: u64,
+    pub(crate) unfiltered: u64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Store {
-    writes_refused: bool,
-    disk_bytes: u64,
-    journal_bytes: u64,
-    journal_segments: usize,
-    engine_bytes: u64,
-    pending_changes: usize,
-    commits: u64,
-    committed_records: u64,
-    failed_commits: u64,
+pub(crate) struct Store {
+    pub(crate) writes_refused: bool,
+    pub(crate) disk_bytes: u64,
+    pub(crate) journal_bytes: u64,
+    pub(crate) journal_segments: usize,
+    pub(crate) engine_bytes: u64,
+    pub(crate) pending_changes: usize,
+    pub(crate) commits: u64,
+    pub(crate) committed_records: u64,
+    pub(crate) failed_commits: u64,
     #[schema(value_type = Option<Seconds>, required)]
-    last_checkpoint_at: Option<u64>,
+    pub(crate) last_checkpoint_at: Option<u64>,
     #[schema(value_type = Seconds)]
-    forgotten_until: u64,
+    pub(crate) forgotten_until: u64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct TokenCache {
-    tokens: usize,
-    bytes: u64,
-    hits: u64,
-    misses: u64,
+pub(crate) struct TokenCache {
+    pub(crate) tokens: usize,
+    pub(crate) bytes: u64,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Sweep {
+pub(crate) struct Sweep {
     #[schema(value_type = Option<Seconds>, required)]
-    last_at: Option<u64>,
-    sweeps: u64,
-    entries: u64,
+    pub(crate) last_at: Option<u64>,
+    pub(crate) sweeps: u64,
+    pub(crate) entries: u64,
 }
 
 /// How the server fares.
@@ -138,17 +138,22 @@ struct Sweep {
 )]
 pub(super) async fn stats(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    Ok(Json(told(&app).await?).into_response())
+}
+
+/// How the server fares at this moment.
+pub(crate) async fn told(app: &App) -> Result<Told, Problem> {
     let (stats, engine_bytes) = app
         .look_up(|denylist| Ok((denylist.stats(), denylist.engine_bytes()?)))
         .await?;
     let now = app.now();
     let uptime = app.kept.metrics.uptime();
-    Ok(Json(Told {
+    Ok(Told {
         version: env!("CARGO_PKG_VERSION"),
         started_at: before(now, uptime),
         uptime_secs: uptime.as_secs(),
         entries: stats.entries.map(Entries::from),
-        prefilter: prefilter(&app, &stats),
+        prefilter: prefilter(app, &stats),
         store: store(&stats, engine_bytes, now),
         token_cache: app.keyring.remembered().into(),
         sweep: Sweep {
@@ -158,7 +163,6 @@ pub(super) async fn stats(State(app): State<Arc<App>>, request: Request) -> Resu
         },
         audit: app.kept.trail.stats().into(),
     })
-    .into_response())
 }
 
 fn before(now: UnixTime, since: Duration) -> u64 {

@@ -211,6 +211,17 @@ impl Parts {
         Ok(None)
     }
 
+    /// See [`Engine::first_due`].
+    pub(crate) fn first_due(&self, limit: usize) -> Result<Vec<(UnixTime, Digest)>, StoreError> {
+        let mut due = Vec::new();
+        for part in &self.all {
+            due.extend(self.opened(part)?.first_due(limit)?);
+        }
+        due.sort_unstable();
+        due.truncate(limit);
+        Ok(due)
+    }
+
     /// See [`Engine::sweep`].
     pub(crate) fn sweep(&self, until: UnixTime, limit: usize) -> Result<(Vec<Digest>, usize), StoreError> {
         let (mut dropped, mut stale) = (Vec::new(), 0_usize);

@@ -210,7 +210,13 @@ fn pages_and_sweeps_go_through_all_parts() {
         }
         assert!(ids.len() == 400 && ids.is_sorted(), "{limit}");
     }
+    denylist.settle().unwrap();
+    let all = denylist.next_expiries(1000).unwrap();
+    assert!(all.len() == 400 && all.is_sorted_by_key(|(at, _)| *at));
+    assert!(all.iter().all(|(at, entry)| entry.retained_until() == *at));
+    assert_eq!(denylist.next_expiries(7).unwrap(), all[..7]);
     assert_eq!(denylist.sweep(at(NOW * 2)).unwrap().entries, 400);
     denylist.settle().unwrap();
+    assert!(denylist.next_expiries(7).unwrap().is_empty());
     assert!(denylist.page(None, 10).unwrap().entries.is_empty());
 }
