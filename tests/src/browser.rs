@@ -121,6 +121,7 @@ impl Browser {
         ];
         let capabilities = json!({
             "timeouts": {"script": 20_000, "pageLoad": 20_000},
+            "goog:loggingPrefs": {"browser": "ALL"},
             "goog:chromeOptions": {"args": flags}
         });
         let answer = self
@@ -145,9 +146,15 @@ impl Browser {
     /// Clicks on the button that the selector finds, and waits until it is gone with its page.
     pub fn submit(&self, selector: &str) {
         let button = self.find(selector);
-        self.command(&format!("{button}/click"), &json!({}));
+        self.leave(|| drop(self.command(&format!("{button}/click"), &json!({}))));
+    }
+
+    /// Does what leads to another page, and waits until this one is gone.
+    pub fn leave(&self, act: impl FnOnce()) {
+        let page = self.find("html");
+        act();
         wait_for("the next page", || {
-            self.session.get(&format!("{button}/name")).status != 200
+            self.session.get(&format!("{page}/name")).status != 200
         });
     }
 
@@ -171,10 +178,47 @@ impl Browser {
         self.command("/execute/async", &json!({"script": script, "args": []}))
     }
 
+    /// Presses a key, or writes, where the focus is.
+    pub fn press(&self, keys: &str) {
+        let actions: Vec<_> = keys
+            .chars()
+            .flat_map(|key| {
+                [
+                    json!({"type": "keyDown", "value": key}),
+                    json!({"type": "keyUp", "value": key}),
+                ]
+            })
+            .collect();
+        self.command(
+            "/actions",
+            &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}),
+        );
+    }
+
+    /// Makes the window as wide as a phone, or as it says.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
+        self.command(
+            "/goog/cdp/execute",
+            &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size}),
+        );
+    }
+
+    /// What the browser has complained of so far: scripts that failed, what a policy kept from being loaded.
+    pub fn complaints(&self) -> Vec<String> {
+        let log = self.command("/se/log", &json!({"type": "browser"}));
+        let lines = log.as_array().unwrap().iter();
+        lines
+            .map(|line| line["message"].as_str().unwrap_or("").to_owned())
+            .collect()
+    }
+
     /// Status and text of the page that is shown.
     pub fn page(&self) -> (u64, String) {
-        let page =
-            self.run("return [performance.getEntriesByType('navigation')[0].responseStatus, document.body.innerText]");
+        let script =
+            "return [performance.getEntriesByType('navigation')[0].responseStatus, document.body?.innerText ?? '']";
+        // At once, so that it does not wait for a page that is being left.
+        let page = self.command("/execute/sync", &json!({"script": script, "args": []}));
         (page[0].as_u64().unwrap(), page[1].as_str().unwrap().to_owned())
     }
 

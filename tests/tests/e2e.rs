@@ -21,6 +21,8 @@ mod commands;
 mod configuration;
 #[path = "e2e/conformance.rs"]
 mod conformance;
+#[path = "e2e/console.rs"]
+mod console;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/data.rs"]

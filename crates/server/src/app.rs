@@ -23,8 +23,9 @@ pub(crate) use self::judging::{Denial, thorough};
 use crate::{
     client::Client,
     clock::Clock,
-    config::{AccessLog, Config, Key, Tls, Tokens, signer_at},
+    config::{AccessLog, Config, ConsoleSettings, Key, Tls, Tokens, signer_at},
     cookies::CookieSettings,
+    history::History,
     issuers::{Lifetimes, Ring},
     limits::{Failures, Limits, Streams},
     metrics::Metrics,
@@ -56,6 +57,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) failures: Failures,
     pub(crate) access_log: AccessLog,
+    pub(crate) console: ConsoleSettings,
 }
 
 /// Why an application cannot be opened.
@@ -98,6 +100,7 @@ pub(crate) struct Kept {
     pub(crate) denylist: Arc<Denylist>,
     pub(crate) trail: Arc<Trail>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<Streams>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
@@ -129,6 +132,7 @@ impl App {
             denylist: Arc::new(denylist),
             trail: Arc::new(trail),
             metrics: Arc::new(Metrics::new()?),
+            history: Arc::default(),
             streams: Arc::default(),
             latest: Arc::default(),
             log_level: Arc::default(),
@@ -215,6 +219,7 @@ impl App {
             failures: Failures::new(config.limits.failures_per_minute),
             limits: config.limits,
             access_log: config.access_log,
+            console: config.console,
         })
     }
 

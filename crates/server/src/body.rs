@@ -96,6 +96,11 @@ impl Parameters {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// The same without those that are empty: a form sends a field that nobody filled in.
+    pub(crate) fn filled(self) -> Self {
+        Self(self.0.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
     /// Refuses parameters of other names: what is slipped in is not what was meant.
     pub(crate) fn only(&self, names: &[&str]) -> Result<(), Problem> {
         if self.0.iter().all(|(name, _)| names.contains(&name.as_str())) {

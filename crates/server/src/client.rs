@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
-use axum::http::{HeaderMap, Request, header};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, hmac};
+use axum::http::{HeaderMap, HeaderValue, Request, header};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
@@ -80,6 +83,21 @@ impl Client {
         &self.roles
     }
 
+    /// What only who knows the hash of its secret can say: for the tokens of the console. It tells nothing of the hash.
+    pub(crate) fn badge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.badge_key(), BADGE))
+    }
+
+    /// Whether `badge` is its own.
+    pub(crate) fn wears(&self, badge: &str) -> bool {
+        let decoded = URL_SAFE_NO_PAD.decode(badge);
+        decoded.is_ok_and(|tag| hmac::verify(&self.badge_key(), BADGE, &tag).is_ok())
+    }
+
+    fn badge_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.secret_sha256)
+    }
+
     /// Whether `clients` still has it, with the secret that it had, and with `role`.
     pub(crate) fn is_still_in(&self, clients: &[Self], role: Role) -> bool {
         let same = |client: &&Self| client.id == self.id && client.secret_sha256 == self.secret_sha256;
@@ -89,6 +107,8 @@ impl Client {
             .is_some_and(|client| client.roles.contains(&role))
     }
 }
+
+const BADGE: &[u8] = b"ostracon-console/v1";
 
 /// What a caller says of itself, and where it calls from.
 #[derive(Clone, Debug)]
@@ -104,6 +124,17 @@ impl Caller {
             headers: request.headers().clone(),
             address: Peer::address(request.extensions()),
         }
+    }
+
+    /// The same caller, who says by a form that it is the client `id`.
+    pub(crate) fn named(mut self, id: &str, secret: &str) -> Self {
+        let pair = STANDARD.encode(format!("{id}:{secret}"));
+        // Base64 is what a header can hold.
+        let value = HeaderValue::try_from(format!("Basic {pair}"));
+        self.headers.remove(header::AUTHORIZATION);
+        self.headers
+            .extend(value.ok().map(|value| (header::AUTHORIZATION, value)));
+        self
     }
 
     /// The headers of the request.

@@ -112,6 +112,14 @@ impl CookieName {
         })
     }
 
+    /// One whose `name` is known to be good.
+    pub(crate) fn known(name: &str, path: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            path,
+        }
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

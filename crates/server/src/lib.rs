@@ -35,11 +35,13 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod console;
 mod control;
 mod cookies;
 mod credentials;
 mod csrf;
 mod guard;
+mod history;
 mod issuers;
 mod limits;
 mod lines;
@@ -71,8 +73,8 @@ pub use backup::back_up;
 pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
 pub use config::{
-    AccessLog, AuditSettings, Config, ConfigError, ForeignIssuer, Identity, Key, KeySetUrl, KeySource, KeyState,
-    KeyStatus, LogFormat, Tls, Tokens, read_private,
+    AccessLog, AuditSettings, Config, ConfigError, ConsoleSettings, ForeignIssuer, Identity, Key, KeySetUrl, KeySource,
+    KeyState, KeyStatus, LogFormat, Tls, Tokens, read_private,
 };
 pub use control::Revoke;
 pub use cookies::{CookieName, CookieSettings, Origin, SameSite};

@@ -4,12 +4,15 @@
 //! anything else that a caller chooses. The handles of what each verification counts are made once, so that counting is an
 //! addition to a number; only the request's own series is looked up, by route, method and status, without an allocation.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use axum::http::{Method, StatusCode};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    core::{Collector, GenericCounter},
+    core::{Collector, GenericCounter, Metric},
 };
 
 use crate::app::OpenError;
@@ -162,6 +165,33 @@ impl Metrics {
         check.of(&self.checks).map_or(0, GenericCounter::get)
     }
 
+    /// What `/auth/verify` has come to so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let (_, durations) = &self.passed;
+        let histogram = durations.metric();
+        let histogram = histogram.get_histogram();
+        let denials = self
+            .denials
+            .collect()
+            .into_iter()
+            .flat_map(|mut family| family.take_metric());
+        Traffic {
+            verified: histogram.get_sample_count(),
+            within: histogram
+                .get_bucket()
+                .iter()
+                .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()))
+                .collect(),
+            denials: denials
+                .filter_map(|denial| {
+                    let reason = denial.get_label().first()?.value().to_owned();
+                    Some((reason, denial.get_counter().get_value()))
+                })
+                .collect(),
+            checks: Check::ALL.map(|check| self.checks(check)),
+        }
+    }
+
     /// How many requests were answered so.
     #[cfg(test)]
     pub(crate) fn answers(&self, route: &str, method: &str, status: StatusCode) -> u64 {
@@ -182,6 +212,19 @@ impl Metrics {
         }
         Connected(gauge)
     }
+}
+
+/// What `/auth/verify` has come to since the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Traffic {
+    /// Requests that were answered.
+    pub(crate) verified: u64,
+    /// How many of them took no longer than so many seconds.
+    pub(crate) within: Vec<(f64, u64)>,
+    /// How many were refused, by the code of the problem. A counter is a float to Prometheus.
+    pub(crate) denials: BTreeMap<String, f64>,
+    /// Tokens that were held against the denylist, in the order of [`Check::ALL`].
+    pub(crate) checks: [u64; 4],
 }
 
 /// What became of a token that was held against the denylist.

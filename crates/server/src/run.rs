@@ -8,6 +8,7 @@ use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use crate::{
     config::{Identity, Tls},
     connection::{self, Service},
+    history,
     listen::Listener,
     routes::{self, verify::Shortcut},
     serving::{Serving, Watching},
@@ -51,6 +52,7 @@ pub async fn run(
     }
     let sweeper = tokio::spawn(sweep(serving.downgrade(), sweep_every));
     let recorder = tokio::spawn(record_refusals(serving.downgrade()));
+    let looking = tokio::spawn(history::keep(serving.downgrade()));
 
     shutdown.await;
     serving.end();
@@ -63,6 +65,7 @@ pub async fn run(
     }
     sweeper.abort();
     recorder.abort();
+    looking.abort();
     serving.close().await
 }
 

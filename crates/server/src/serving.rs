@@ -13,7 +13,7 @@ use crate::{
     app::{App, OpenError},
     clock::Clock,
     config::Config,
-    run,
+    history, run,
     trail::Entry,
 };
 
@@ -103,6 +103,7 @@ impl Serving {
         let serving = Self::from(opened.map_err(panicked)??);
         tokio::spawn(run::sweep(serving.downgrade(), sweep_every));
         tokio::spawn(run::record_refusals(serving.downgrade()));
+        tokio::spawn(history::keep(serving.downgrade()));
         Ok(serving)
     }
 

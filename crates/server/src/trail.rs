@@ -270,7 +270,7 @@ pub(crate) struct Told {
     bytes: u64,
     segments: usize,
     lost: u64,
-    failing: bool,
+    pub(crate) failing: bool,
 }
 
 impl From<Stats> for Told {

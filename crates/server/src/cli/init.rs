@@ -197,6 +197,11 @@ retention = "400d"
 max_size = "1 GiB"
 required = false        # true: what cannot be recorded is refused to operators and backends
 
+# The pages at /admin/ on the admin listener; who logs in is a client with the role read.
+[console]
+enabled = true
+session_ttl = "12h"     # after that one logs in again
+
 [limits]
 connections = 10000
 header_timeout = "1m"

@@ -11,7 +11,7 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 9] = [
+const NUMBERS: [&str; 10] = [
     "any_audience",
     "iss_absent",
     "prefilter",
@@ -21,6 +21,7 @@ const NUMBERS: [&str; 9] = [
     "event_streams",
     "failures_per_minute",
     "required",
+    "enabled",
 ];
 
 /// Members that are lists of texts.

@@ -11,7 +11,7 @@ use axum::http::Uri;
 use ostracon_core::{Algorithm, ClaimName, GenericType, Issuer, IssuerKeys, KeyId, TokenType, Trust};
 use serde::Deserialize;
 
-use super::{ConfigError, raw::Span, tokens::LONGEST_SESSION, within};
+use super::{ConfigError, raw::Span, sections::within, tokens::LONGEST_SESSION};
 
 /// An issuer whose tokens are accepted and revoked here, though they are not issued here.
 #[derive(Debug)]

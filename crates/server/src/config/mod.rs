@@ -5,23 +5,23 @@ mod error;
 mod issuers;
 mod keys;
 mod raw;
+mod sections;
 mod tls;
 mod tokens;
 
 use std::{
     fs,
     net::IpAddr,
-    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ostracon_core::TierRule;
-use ostracon_store::{Durability, FALSE_POSITIVE_RATES, Options, audit};
+use ostracon_store::{Durability, Options, audit};
 use serde::Deserialize;
 
 pub(crate) use self::keys::signer_at;
-use self::raw::{Raw, Span};
+use self::raw::Raw;
 pub use self::{
     error::ConfigError,
     issuers::{ForeignIssuer, KeySetUrl, KeySource},
@@ -31,7 +31,7 @@ pub use self::{
 };
 use crate::{
     client::Client,
-    cookies::{CookieName, CookieSettings, Origin},
+    cookies::{CookieName, CookieSettings},
     limits::Limits,
     listen::Address,
 };
@@ -77,6 +77,8 @@ pub struct Config {
     pub access_log: AccessLog,
     /// How the audit log is kept.
     pub audit: AuditSettings,
+    /// Whether there is a console, and for how long one stays logged in to it.
+    pub console: ConsoleSettings,
     /// Variables of the environment that look like settings and are none.
     pub ignored: Vec<String>,
     /// The files that it was read from: a change of any of them is a change of the configuration.
@@ -111,6 +113,15 @@ pub struct AuditSettings {
     pub log: audit::Options,
     /// Whether operators are refused what cannot be recorded.
     pub required: bool,
+}
+
+/// The console on the admin listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConsoleSettings {
+    /// Whether `/admin/` is answered.
+    pub enabled: bool,
+    /// How long after a login one has to log in again, whatever happens in between.
+    pub session_ttl: Duration,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -204,8 +215,8 @@ impl Config {
 
     fn check(raw: Raw, base: &Path) -> Result<Self, ConfigError> {
         let mut files = Vec::new();
-        let public = address("listen.public", &raw.listen.public)?.within(base);
-        let admin = address("listen.admin", &raw.listen.admin)?.within(base);
+        let public = sections::address("listen.public", &raw.listen.public)?.within(base);
+        let admin = sections::address("listen.admin", &raw.listen.admin)?.within(base);
         let any_port = matches!(public, Address::Tcp(address) if address.port() == 0);
         if public == admin && !any_port {
             return Err(ConfigError::value(
@@ -214,30 +225,6 @@ impl Config {
                 "it must differ from listen.public",
             ));
         }
-        let denylist = raw.denylist;
-        if !FALSE_POSITIVE_RATES.contains(&denylist.false_positive_rate) {
-            return Err(ConfigError::value(
-                "denylist.false_positive_rate",
-                denylist.false_positive_rate,
-                format_args!("{} to {} is", FALSE_POSITIVE_RATES.start(), FALSE_POSITIVE_RATES.end()),
-            ));
-        }
-        let cache_bytes = denylist.cache.as_u64();
-        if !(1 << 20..=1 << 40).contains(&cache_bytes) {
-            return Err(ConfigError::value(
-                "denylist.cache",
-                denylist.cache,
-                "1 MiB to 1 TiB is",
-            ));
-        }
-        let pending_bytes = usize::try_from(denylist.pending.as_u64()).ok();
-        let Some(pending_bytes) = pending_bytes.filter(|bytes| (1 << 20..=1 << 30).contains(bytes)) else {
-            return Err(ConfigError::value(
-                "denylist.pending",
-                denylist.pending,
-                "1 MiB to 1 GiB is",
-            ));
-        };
         let tokens = Tokens::check(raw.tokens)?;
         let issuers = issuers::issuers(raw.issuers, &tokens.issuer, base, &mut files)?;
         let keys = keys::read(raw.keys, base, &mut files)?;
@@ -260,26 +247,20 @@ impl Config {
             keys,
             tls,
             files,
-            clients: clients(raw.clients)?,
-            cookies: cookies(&raw.cookies)?,
-            denylist: Options {
-                prefilter: denylist.prefilter,
-                false_positive_rate: denylist.false_positive_rate,
-                cache_bytes,
-                pending_bytes,
-                durability: durability(denylist.durability, denylist.sync_every)?,
-                ..Options::default()
-            },
-            sweep_every: within(
+            clients: sections::clients(raw.clients)?,
+            cookies: sections::cookies(&raw.cookies)?,
+            sweep_every: sections::within(
                 "denylist.sweep_every",
-                denylist.sweep_every,
+                raw.denylist.sweep_every,
                 Duration::from_secs(1)..=DAY,
             )?,
-            limits: limits(&raw.limits)?,
+            denylist: sections::denylist(&raw.denylist)?,
+            limits: sections::limits(&raw.limits)?,
             ignored: Vec::new(),
             log_format: raw.log.format,
             access_log: raw.log.access,
-            audit: audit(&raw.audit)?,
+            audit: sections::audit(&raw.audit)?,
+            console: sections::console(&raw.console)?,
             log_level: raw.log.level.parse().map_err(|_| {
                 ConfigError::value(
                     "log.level",
@@ -341,150 +322,6 @@ impl Config {
 /// The process's environment, as far as it is text.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)))
-}
-
-fn address(at: &str, text: &str) -> Result<Address, ConfigError> {
-    text.parse()
-        .map_err(|allowed| ConfigError::value(at, format_args!("{text:?}"), allowed))
-}
-
-fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
-    if !(1..=1_000_000).contains(&raw.connections) {
-        return Err(ConfigError::value(
-            "limits.connections",
-            raw.connections,
-            "1 to 1000000 is",
-        ));
-    }
-    if !(1..=100_000).contains(&raw.event_streams) {
-        return Err(ConfigError::value(
-            "limits.event_streams",
-            raw.event_streams,
-            "1 to 100000 is",
-        ));
-    }
-    let batch_bytes = raw.batch.as_u64();
-    if !(64 << 10..=1 << 40).contains(&batch_bytes) {
-        return Err(ConfigError::value("limits.batch", raw.batch, "64 KiB to 1 TiB is"));
-    }
-    let patience = || Duration::from_secs(1)..=Duration::from_hours(1);
-    Ok(Limits {
-        connections: raw.connections,
-        header_timeout: within("limits.header_timeout", raw.header_timeout, patience())?,
-        request_timeout: within("limits.request_timeout", raw.request_timeout, patience())?,
-        event_streams: raw.event_streams,
-        event_heartbeat: within(
-            "limits.event_heartbeat",
-            raw.event_heartbeat,
-            Duration::from_secs(1)..=Duration::from_mins(5),
-        )?,
-        batch_bytes,
-        failures_per_minute: raw.failures_per_minute,
-    })
-}
-
-fn audit(raw: &raw::Audit) -> Result<AuditSettings, ConfigError> {
-    let max_bytes = raw.max_size.as_u64();
-    if !(16 << 20..=1 << 40).contains(&max_bytes) {
-        let allowed = "16 MiB to 1 TiB is";
-        return Err(ConfigError::value("audit.max_size", raw.max_size, allowed));
-    }
-    let range = DAY..=Duration::from_hours(3660 * 24);
-    Ok(AuditSettings {
-        log: audit::Options {
-            retention: within("audit.retention", raw.retention, range)?,
-            max_bytes,
-            ..audit::Options::default()
-        },
-        required: raw.required,
-    })
-}
-
-fn within(at: &str, span: Span, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {
-    let shown = humantime::format_duration;
-    if range.contains(&span.0) {
-        return Ok(span.0);
-    }
-    let allowed = format_args!("{} to {} is", shown(*range.start()), shown(*range.end()));
-    Err(ConfigError::value(at, shown(span.0), allowed))
-}
-
-fn durability(mode: raw::Durability, every: Option<Span>) -> Result<Durability, ConfigError> {
-    match (mode, every) {
-        (raw::Durability::Sync, None) => Ok(Durability::Sync),
-        (raw::Durability::Sync, Some(every)) => Err(ConfigError::value(
-            "denylist.sync_every",
-            humantime::format_duration(every.0),
-            "it counts only beside durability = \"interval\", and no value otherwise",
-        )),
-        (raw::Durability::Interval, every) => {
-            let every = every.unwrap_or(Span(Duration::from_millis(100)));
-            // A checkpoint of the engine, which syncs as well, is made a second after the first change.
-            let range = Duration::from_millis(1)..=Duration::from_secs(1);
-            within("denylist.sync_every", every, range).map(Durability::Interval)
-        }
-    }
-}
-
-fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError> {
-    let mut clients: Vec<Client> = Vec::with_capacity(raw.len());
-    for (
-        n,
-        raw::Client {
-            id,
-            secret_sha256,
-            roles,
-        },
-    ) in raw.into_iter().enumerate()
-    {
-        if clients.iter().any(|c| c.id() == id) {
-            let problem = format!("{id:?} stands twice");
-            return Err(ConfigError::Value {
-                at: format!("clients[{n}].id"),
-                problem,
-            });
-        }
-        let client = Client::new(&id, &secret_sha256, &roles).map_err(|(member, problem)| ConfigError::Value {
-            at: format!("clients[{n}].{member}"),
-            problem,
-        })?;
-        clients.push(client);
-    }
-    Ok(clients)
-}
-
-fn cookies(raw: &raw::Cookies) -> Result<CookieSettings, ConfigError> {
-    let name = |member: &str, text: &str, path| {
-        CookieName::new(text, path)
-            .map_err(|allowed| ConfigError::value(format!("cookies.{member}"), format_args!("{text:?}"), allowed))
-    };
-    let (access, refresh) = (
-        name("access", &raw.access, "/")?,
-        name("refresh", &raw.refresh, "/auth")?,
-    );
-    if access.as_str() == refresh.as_str() {
-        return Err(ConfigError::value(
-            "cookies.refresh",
-            refresh.as_str(),
-            "it must differ from cookies.access",
-        ));
-    }
-    let origins = raw.allowed_origins.iter().enumerate().map(|(n, text)| {
-        Origin::new(text).map_err(|allowed| {
-            ConfigError::value(
-                format!("cookies.allowed_origins[{n}]"),
-                format_args!("{text:?}"),
-                allowed,
-            )
-        })
-    });
-    Ok(CookieSettings {
-        access,
-        refresh,
-        same_site: raw.same_site,
-        allowed_origins: origins.collect::<Result<_, _>>()?,
-        allow_same_site_requests: raw.allow_same_site_requests,
-    })
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(super) struct Raw {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) audit: Audit,
+    #[serde(default)]
+    pub(super) console: Console,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +233,22 @@ impl Default for Audit {
             retention: Span::days::<400>(),
             max_size: ByteSize::gib(1),
             required: false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Console {
+    pub(super) enabled: bool,
+    pub(super) session_ttl: Span,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            session_ttl: Span::mins::<{ 12 * 60 }>(),
         }
     }
 }

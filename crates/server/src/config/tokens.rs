@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use ostracon_core::{Issuer, Policy};
 
-use super::{ConfigError, raw, within};
+use super::{ConfigError, raw, sections::within};
 
 /// What is issued, and what is accepted.
 #[derive(Clone, Debug)]

@@ -31,7 +31,7 @@ use axum::{
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, metrics::VERIFY, openapi, problem::Problem, serving::Serving};
+use crate::{app::App, console, metrics::VERIFY, openapi, problem::Problem, serving::Serving};
 
 /// What browsers, applications and proxies may ask.
 pub fn public(serving: impl Into<Serving>) -> Router {
@@ -80,7 +80,8 @@ fn open_routes() -> (Router<Serving>, OpenApi) {
 /// What operators and trusted backends may ask.
 pub fn admin(serving: impl Into<Serving>) -> Router {
     let [(quick, _), (slow, _)] = closed_routes();
-    finish(quick, slow, serving.into())
+    let serving = serving.into();
+    finish(quick.merge(console::routes(&serving)), slow, serving)
 }
 
 /// Those that are answered in time, and those that take as long as they take.

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use ostracon_core::{Algorithm, IssuerKeys, KeyError, KeyId, VerifyingKey};
 
 use super::{At, KeySetUrl, KeySource, Raw};
-use crate::config::{ConfigError, read_private, within};
+use crate::config::{ConfigError, read_private, sections::within};
 
 pub(super) fn keys(at: &At, raw: &Raw, base: &Path) -> Result<KeySource, ConfigError> {
     let is_fetched = raw.jwks_url.is_some();
