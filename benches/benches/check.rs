@@ -16,7 +16,7 @@ use ostracon_benches::{
     listing::Listing,
     names::{self, EXPIRED, NOW},
     plan,
-    rounds::{Quartiles, Rounds, print_ratios},
+    rounds::{Quartiles, Rounds, print_figures, print_ratios},
 };
 use ostracon_core::{Claims, KeyId, Target, TargetRef, Targets};
 use ostracon_store::{Denylist, Digest};
@@ -251,8 +251,8 @@ fn measure(criterion: &mut Criterion, size: u64, ratios: &mut Vec<(String, Quart
     let Some(rounds) = rounds else { return };
     let worst = Rounds::of(&worst);
 
-    rounds.print_figures(&format!("{size} entries"));
-    worst.print_figures(&format!("{size} entries of every kind"));
+    print_figures(&rounds, &format!("{size} entries"));
+    print_figures(&worst, &format!("{size} entries of every kind"));
     let stats = on.denylist().stats();
     println!(
         "\nThe prefilter of {size} entries takes {} bytes.",

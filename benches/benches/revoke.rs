@@ -21,11 +21,11 @@ use std::{
 
 use criterion::{Criterion, Throughput};
 use ostracon_benches::{
-    case::Case,
+    case::{Case, Timed},
     listing::Listing,
     names::{NOW, UNLISTED, token},
     plan,
-    rounds::{Quartiles, Rounds, print_ratios},
+    rounds::{Quartiles, Rounds, print_figures, print_ratios},
 };
 use ostracon_core::{Policy, Reason, Revocation, Targets};
 use ostracon_store::Denylist;
@@ -82,7 +82,10 @@ fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>; 2], ratio
         return;
     }
     let rounds = Rounds::of_threads(cases);
-    rounds.print_figures(&format!("{writers} at a time; the time is that of all of them"));
+    print_figures(
+        &rounds,
+        &format!("{writers} at a time; the time is that of all of them"),
+    );
     let [store, bare] = cases;
     let writers = u32::try_from(writers).expect("a count");
     for case in cases {

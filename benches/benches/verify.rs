@@ -19,7 +19,7 @@ use ostracon_benches::{
     listing::Listing,
     names::{self, UNLISTED},
     plan,
-    rounds::{Quartiles, Rounds, print_ratios},
+    rounds::{Quartiles, Rounds, print_figures, print_ratios},
 };
 use ostracon_core::{
     Algorithm, Demand, Keyring, Memory, Policy, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, decide,
@@ -156,7 +156,7 @@ fn measure(criterion: &mut Criterion, denylist: &Denylist, alg: Algorithm, ratio
         return;
     }
     let rounds = Rounds::of(&cases);
-    rounds.print_figures(&alg.to_string());
+    print_figures(&rounds, &alg.to_string());
     for (slow, fast) in [
         ("first time", "bare decode"),
         ("first time, without a memory", "bare decode"),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput};
 use ostracon_core::{Targets, UnixTime};
+pub use ostracon_figures::rounds::Case as Timed;
 use ostracon_store::Denylist;
 
 /// Something to be timed, under a name.
@@ -110,16 +111,14 @@ impl<'a> Case<'a> {
             took
         })
     }
+}
 
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
+impl Timed for Case<'_> {
+    fn name(&self) -> &str {
         self.name
     }
 
-    /// The time of so many calls.
-    #[must_use]
-    pub fn run(&self, calls: u64) -> Duration {
+    fn run(&self, calls: u64) -> Duration {
         (self.run)(calls)
     }
 }

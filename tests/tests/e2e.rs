@@ -11,6 +11,8 @@
 mod audit;
 #[path = "e2e/backchannel.rs"]
 mod backchannel;
+#[path = "e2e/bench.rs"]
+mod bench;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/check_store.rs"]

@@ -5,6 +5,7 @@
 
 mod audit;
 mod backup;
+mod bench;
 mod check_store;
 mod clients;
 mod demo;
@@ -87,6 +88,10 @@ enum Command {
     /// Show how a running server fares. Example: ostracon stats
     Stats(remote::StatsArguments),
     #[command(
+        about = "Measure what the prefilter is worth here. Example: ostracon bench --entries 100k,1M --plot bench.svg"
+    )]
+    Bench(bench::Arguments),
+    #[command(
         about = "Print what completes the commands in a shell. Example: ostracon completions bash > ostracon.bash"
     )]
     Completions {
@@ -130,6 +135,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sessions(arguments) => remote::sessions(&arguments),
         Command::Explain(arguments) => remote::explain(&arguments),
         Command::Stats(arguments) => remote::stats(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     match done {

@@ -29,6 +29,16 @@ pub(in crate::cli) struct Material {
 impl Material {
     /// A new key for `alg`. A pair is named by its thumbprint (RFC 7638), a secret by chance.
     pub(in crate::cli) fn make(alg: Algorithm) -> anyhow::Result<Self> {
+        // One in 64 names begins with a dash, which a command line takes for an option, and a shell's `rm` does, too.
+        loop {
+            let made = Self::make_any(alg)?;
+            if !made.kid().as_str().starts_with('-') {
+                return Ok(made);
+            }
+        }
+    }
+
+    fn make_any(alg: Algorithm) -> anyhow::Result<Self> {
         let failed = || format!("no key for {alg} could be made");
         let named_later = KeyId::new("new")?;
         if let Some(length) = alg.secret_bytes() {

@@ -83,6 +83,7 @@ pub(super) struct Rotate {
 #[derive(clap::Args)]
 pub(super) struct Retire {
     /// The name of the key
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     #[command(flatten)]
     of: Of,
