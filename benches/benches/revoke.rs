@@ -1,4 +1,5 @@
-//! What a durable revocation costs: 1, 8 and 64 writers at once, against a bare file with as many records to a sync.
+//! What a durable revocation costs: 1, 8 and 64 writers at once, against a bare file with as many records to a sync, and
+//! against a Redis that syncs its log before it answers, asked by as many clients over loopback.
 
 #![expect(
     clippy::expect_used,
@@ -11,6 +12,7 @@ use std::{
     fs::File,
     io::Write,
     ops::Range,
+    path::Path,
     sync::{
         Barrier,
         atomic::{AtomicU64, Ordering},
@@ -24,16 +26,32 @@ use ostracon_benches::{
     case::{Case, Timed},
     listing::Listing,
     names::{NOW, UNLISTED, token},
+    peers::{self, Asking, Process},
     plan,
     rounds::{Quartiles, Rounds, print_figures, print_ratios},
 };
 use ostracon_core::{Policy, Reason, Revocation, Targets};
 use ostracon_store::Denylist;
 
-const WRITERS: [(u64, &str, &str); 3] = [
-    (1, "1 writer", "bare file, 1 record a sync"),
-    (8, "8 writers", "bare file, 8 records a sync"),
-    (64, "64 writers", "bare file, 64 records a sync"),
+const WRITERS: [(u64, &str, &str, &str); 3] = [
+    (
+        1,
+        "1 writer",
+        "bare file, 1 record a sync",
+        "Redis, appendfsync always, 1 client",
+    ),
+    (
+        8,
+        "8 writers",
+        "bare file, 8 records a sync",
+        "Redis, appendfsync always, 8 clients",
+    ),
+    (
+        64,
+        "64 writers",
+        "bare file, 64 records a sync",
+        "Redis, appendfsync always, 64 clients",
+    ),
 ];
 
 /// Entries in the store before the first revocation.
@@ -47,11 +65,20 @@ fn main() {
     let next = AtomicU64::new(UNLISTED);
     let file = RefCell::new(tempfile::tempfile().expect("a temporary file"));
     let mut ratios = Vec::new();
-    for (writers, store, bare) in WRITERS {
-        let cases = [
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (redis, keys) = (peers::durable_redis(dir.path()), AtomicU64::new(UNLISTED));
+    if redis.is_none() {
+        println!("MISSING: Redis, with which this is compared; redis-server is not installed");
+    }
+    for (writers, store, bare, peer) in WRITERS {
+        let mut cases = vec![
             Case::new(store, |times| revoke(listing.denylist(), writers, times, &next)),
             Case::new(bare, |times| append(&mut file.borrow_mut(), writers, times)),
         ];
+        if let Some(redis) = &redis {
+            let set = |times| set(redis, dir.path(), writers, times, &keys);
+            cases.push(Case::new(peer, set));
+        }
         measure(&mut criterion, writers, &cases, &mut ratios);
     }
     criterion.final_summary();
@@ -71,7 +98,7 @@ fn small() -> Listing {
     Listing::filled(if plan::measures() { ENTRIES } else { 2_000 })
 }
 
-fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>; 2], ratios: &mut Vec<(String, Quartiles)>) {
+fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>], ratios: &mut Vec<(String, Quartiles)>) {
     let mut group = criterion.benchmark_group("revoke");
     group.throughput(Throughput::Elements(writers));
     for case in cases {
@@ -86,14 +113,22 @@ fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>; 2], ratio
         &rounds,
         &format!("{writers} at a time; the time is that of all of them"),
     );
-    let [store, bare] = cases;
+    let (store, others) = cases.split_first().expect("the store");
     let writers = u32::try_from(writers).expect("a count");
     for case in cases {
         let rate = f64::from(writers) * 1e9 / rounds.of_case(case.name()).median;
         println!("{}: {:.1} thousand a second", case.name(), rate / 1e3);
     }
-    let ratio = rounds.ratio(store.name(), bare.name());
-    ratios.push((format!("{} / {}", store.name(), bare.name()), ratio));
+    for other in others {
+        // How many times as long the store took; against Redis how many times as many it did.
+        let (slow, fast) = if other.name().starts_with("Redis") {
+            (other, store)
+        } else {
+            (store, other)
+        };
+        let ratio = rounds.ratio(slow.name(), fast.name());
+        ratios.push((format!("{} / {}", slow.name(), fast.name()), ratio));
+    }
 }
 
 /// `writers` threads, each of which revokes a token `times` times and waits until it is durable. The engine has all of it
@@ -106,7 +141,7 @@ fn revoke(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) -> Du
 
 /// The same for so long that the engine has to keep up with most of it.
 fn sustained(denylist: &Denylist, next: &AtomicU64) {
-    for (writers, _, _) in WRITERS {
+    for (writers, ..) in WRITERS {
         let all: u64 = if plan::measures() { 1_000_000 } else { 10_000 };
         // One by one, it never comes to be more than the engine takes.
         let times = all.checked_div(writers.max(8)).expect("some writers");
@@ -144,9 +179,20 @@ fn revoke_on(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) ->
         }
     };
     let before = denylist.stats().journal_bytes;
+    let took = at_once(writers, writer);
+    let grown = denylist.stats().journal_bytes.saturating_sub(before);
+    assert!(
+        grown >= count.saturating_mul(32),
+        "{grown} bytes of journal for {count} revocations"
+    );
+    took
+}
+
+/// The time that `writers` threads take once all of them are ready.
+fn at_once(writers: u64, writer: impl Fn(u64, &Barrier) + Sync) -> Duration {
     let start = Barrier::new(usize::try_from(writers).expect("a count").saturating_add(1));
-    let took = thread::scope(|scope| {
-        let start = &start;
+    thread::scope(|scope| {
+        let (start, writer) = (&start, &writer);
         let threads: Vec<_> = (0..writers).map(|n| scope.spawn(move || writer(n, start))).collect();
         start.wait();
         let began = Instant::now();
@@ -154,11 +200,31 @@ fn revoke_on(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) ->
             thread.join().expect("it wrote");
         }
         began.elapsed()
-    });
-    let grown = denylist.stats().journal_bytes.saturating_sub(before);
+    })
+}
+
+/// The usual denylist: `writers` clients, each of which sets a key that is new `times` times and waits for each answer.
+///
+/// Asserts that each was set, and that the log has grown by as much.
+fn set(redis: &Process, dir: &Path, writers: u64, times: u64, next: &AtomicU64) -> Duration {
+    let count = times.saturating_mul(writers);
+    let first = next.fetch_add(count, Ordering::Relaxed);
+    let writer = |n: u64, start: &Barrier| {
+        let from = first.saturating_add(n.saturating_mul(times));
+        let keys = (from..from.saturating_add(times)).map(|n| format!("blacklist:{}", token(n).as_ref().name()));
+        let asked: Vec<_> = keys.map(|key| peers::command(&["SETEX", &key, "1200", "1"])).collect();
+        let mut redis = Asking::to(redis);
+        start.wait();
+        for set in asked {
+            redis.set(&set);
+        }
+    };
+    let before = peers::log_bytes(dir);
+    let took = at_once(writers, writer);
+    let grown = peers::log_bytes(dir).saturating_sub(before);
     assert!(
-        grown >= count.saturating_mul(32),
-        "{grown} bytes of journal for {count} revocations"
+        grown >= count.saturating_mul(64),
+        "{grown} bytes of log for {count} keys"
     );
     took
 }

@@ -23,11 +23,12 @@ use std::{
 
 use ostracon_benches::{
     names::{EXPIRED, NOW, UNLISTED, listed, revocation, token},
-    plan,
+    plan, report,
     rounds::nanos,
 };
 use ostracon_core::{Policy, Reason, Revocation, Target, Targets, UnixTime};
 use ostracon_store::{Denylist, Options, PrefilterState};
+use serde_json::{Value, json};
 
 /// Revocations handed over at once while the store is filled.
 const CHUNK: u64 = 65_536;
@@ -68,38 +69,38 @@ fn main() {
 /// All steps, each in a process of its own.
 fn run(dir: &Path, size: u64) {
     println!("\n{size} entries");
-    step("fill", dir, size, true);
-    println!("\nafter a kill, the engine never closed before");
-    step("open", dir, size, false);
-    println!("\nafter a close");
-    step("open", dir, size, false);
-    println!(
-        "\none writer and one reader, {} s with each work beside",
-        UNDER_LOAD.as_secs()
-    );
-    step("load", dir, size, true);
-    println!("\nafter a kill in the middle of writing, and without a saved prefilter");
+    let step = |role, title, kill| step(role, title, dir, size, kill);
+    step("fill", "filled", true);
+    step("open", "after a kill, the engine never closed before", false);
+    step("open", "after a close", false);
+    step("load", "one writer and one reader, with each work beside", true);
     let _ = fs::remove_file(dir.join("prefilter"));
-    step("open", dir, size, false);
-    println!("\nwithout the engine's snapshots");
+    step(
+        "open",
+        "after a kill in the middle of writing, and without a saved prefilter",
+        false,
+    );
     for (path, _) in engine_files(dir).filter(|(_, name)| name.starts_with("snap.")) {
         fs::remove_file(path).expect("removed");
     }
-    step("open", dir, size, false);
-    println!("\nfrom the journal alone");
-    step("replay", dir, size, false);
+    step("open", "without the engine's snapshots", false);
+    step("replay", "from the journal alone", false);
 }
 
 /// Runs one step and prints what it says; `kill`s it where it is done, or lets it close.
-fn step(role: &str, dir: &Path, size: u64, kill: bool) {
-    let mut child = Command::new(env::current_exe().expect("this program"))
+fn step(role: &str, title: &str, dir: &Path, size: u64, kill: bool) {
+    println!("\n{title}");
+    let mut command = Command::new(env::current_exe().expect("this program"));
+    command
         .env(ROLE, role)
         .env("OSTRACON_BENCH_DIR", dir)
         .env("OSTRACON_BENCH_SCALE", size.to_string())
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a process");
+        .stdout(Stdio::piped());
+    if role != "fill" {
+        command.env(report::PART, title);
+    }
+    let mut child = command.spawn().expect("a process");
     let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     for line in lines.map(|line| line.expect("its output")) {
         if line != READY {
@@ -113,6 +114,15 @@ fn step(role: &str, dir: &Path, size: u64, kill: bool) {
     }
     let ended = child.wait().expect("it ended");
     assert_eq!(ended.success(), !kill, "{role}: {ended}");
+}
+
+/// Keeps `figures` of this step.
+fn record(name: &str, mut figures: Value) {
+    let step = env::var(report::PART).unwrap_or_else(|_| "filled".into());
+    if let Some(members) = figures.as_object_mut() {
+        members.insert("step".into(), step.into());
+    }
+    report::record(name, figures);
 }
 
 /// Tells that the step is done, and waits for the kill, or for the word to close.
@@ -159,6 +169,7 @@ fn fill(dir: &Path, size: u64) {
         from = to;
     }
     let bulk = a_second(size.saturating_sub(SINGLE), began.elapsed());
+    record("rates", json!({ "entries": size, "single": single, "bulk": bulk }));
     denylist.settle().expect("settled");
     println!(
         "in bulk: {bulk:.0} a second, {:.1} times as many; settled after {:.0} s",
@@ -175,6 +186,13 @@ fn sizes(denylist: &Denylist, dir: &Path, size: u64) {
     let filters = stats.filters.expect("they are on");
     let engine = denylist.engine_bytes().expect("an answer");
     println!("memory of the process: {} MB", resident_kib() / 1024);
+    record(
+        "sizes",
+        json!({
+            "entries": size, "memory_kib": resident_kib(), "engine_bytes": engine,
+            "journal_bytes": stats.journal_bytes, "prefilter_bytes": stats.prefilter_bytes,
+        }),
+    );
     println!(
         "disk: engine {} MB, journal {} MB, {} bytes an entry",
         engine >> 20,
@@ -244,6 +262,8 @@ fn open(dir: &Path, size: u64) {
         began.elapsed().as_secs_f64(),
         denylist.replayed()
     );
+    let opened = json!({ "entries": size, "secs": to_open.as_secs_f64(), "replayed": denylist.replayed() });
+    record("opened", opened);
     if denylist.stats().prefilter == PrefilterState::Covering {
         println!("the prefilter was loaded");
     } else {
@@ -263,7 +283,7 @@ fn open(dir: &Path, size: u64) {
             for target in &targets {
                 assert_eq!(latencies.time(|| is_denied(&denylist, target)), denies);
             }
-            latencies.print(&format!("{what}, {time}"));
+            latencies.print("Nothing", &format!("{what}, {time}"));
         }
     }
     sizes(&denylist, dir, size);
@@ -392,11 +412,12 @@ fn load(dir: &Path, size: u64) {
             let (on, off) = reader.join().expect("it read");
             (writes, on, off)
         });
-        writes.print("  durable revocation");
-        listed.print("  check, listed");
-        unlisted.print("  check, unlisted");
+        let beside = format!("{beside:?}");
+        writes.print(&beside, "  durable revocation");
+        listed.print(&beside, "  check, listed");
+        unlisted.print(&beside, "  check, unlisted");
         println!("  parts opened anew: {}", denylist.stats().reopened);
-        if matches!(beside, Beside::Reopen) {
+        if beside == "Reopen" {
             ready();
         }
     }
@@ -415,14 +436,21 @@ impl Latencies {
         answer
     }
 
-    fn print(mut self, what: &str) {
+    /// What is going on `beside`, and `what` it was that took as long.
+    fn print(mut self, beside: &str, what: &str) {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);
-        let at = |thousandths: usize| {
+        let of_thousand = |thousandths: usize| {
             let place = last.saturating_mul(thousandths) / 1000;
             let took = self.0.get(place).copied().unwrap_or_default();
-            nanos(Duration::from_nanos(took).as_secs_f64() * 1e9)
+            Duration::from_nanos(took).as_secs_f64() * 1e9
         };
+        let parts = [500, 750, 900, 950, 990, 995, 998, 999, 1000].map(|part| (part, of_thousand(part)));
+        record(
+            "latencies",
+            json!({ "beside": beside, "what": what.trim(), "ns_of_thousand": parts }),
+        );
+        let at = |thousandths| nanos(of_thousand(thousandths));
         println!(
             "{what}: half within {}, 99 % within {}, 99.9 % within {}, longest {} ({} of them)",
             at(500),

@@ -134,13 +134,45 @@ pub fn printing(command: &Command) -> Process {
 /// A Redis that keeps nothing, on a port that was free.
 #[must_use]
 pub fn redis(dir: &Path) -> Process {
+    started_redis(dir, &["--appendonly", "no"])
+}
+
+/// A Redis that answers a write once its log, in `dir`, is on the disk; none where there is no Redis.
+#[must_use]
+pub fn durable_redis(dir: &Path) -> Option<Process> {
+    let there = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    let always = [
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--auto-aof-rewrite-percentage",
+        "0",
+    ];
+    there.is_ok().then(|| started_redis(dir, &always))
+}
+
+/// The bytes of the log of a [durable](durable_redis) Redis in `dir`.
+#[must_use]
+pub fn log_bytes(dir: &Path) -> u64 {
+    let files = fs::read_dir(dir.join("appendonlydir")).expect("the log of Redis");
+    files
+        .map(|file| file.and_then(|file| file.metadata()).expect("a file of it").len())
+        .sum()
+}
+
+fn started_redis(dir: &Path, more: &[&str]) -> Process {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = free.local_addr().expect("its address");
     drop(free);
     let mut command = Command::new("redis-server");
     command
-        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
+        .args(["--bind", "127.0.0.1", "--save", "", "--dir"])
         .arg(dir)
+        .args(more)
         .args(["--port", &address.port().to_string()]);
     let mut child = spawn(&command);
     let mut out = child.stdout.take().expect("its output");
@@ -152,6 +184,37 @@ pub fn redis(dir: &Path) -> Process {
         thread::sleep(Duration::from_millis(10));
     }
     redis
+}
+
+/// A connection to a Redis, on which each command waits for its answer.
+#[derive(Debug)]
+pub struct Asking(TcpStream);
+
+impl Asking {
+    /// Connects.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot.
+    #[must_use]
+    pub fn to(redis: &Process) -> Self {
+        let stream = TcpStream::connect(redis.address).expect("Redis");
+        stream.set_nodelay(true).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Self(stream)
+    }
+
+    /// Sends `set`, and waits until it is acknowledged.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn set(&mut self, set: &[u8]) {
+        self.0.write_all(set).expect("sent");
+        let mut answer = [0; 5];
+        self.0.read_exact(&mut answer).expect("an answer");
+        assert_eq!(&answer, b"+OK\r\n", "it is set");
+    }
 }
 
 /// One command in the protocol of Redis.

@@ -4,8 +4,10 @@
 //! [`rounds`](crate::rounds) go there without being asked to; what else a bench knows it [records](record).
 
 use std::{
-    env, fs,
-    path::Path,
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
     sync::{LazyLock, Mutex},
 };
 
@@ -13,7 +15,18 @@ use serde_json::{Map, Value, json};
 
 use crate::rounds::Quartiles;
 
-static KEPT: LazyLock<Mutex<Map<String, Value>>> = LazyLock::new(Mutex::default);
+/// Set for a process that does a part of a bench: what the parts before it have kept stays.
+pub const PART: &str = "OSTRACON_BENCH_PART";
+
+static KEPT: LazyLock<Mutex<Map<String, Value>>> = LazyLock::new(|| {
+    let before = env::var_os("OSTRACON_BENCH_REPORT").filter(|_| env::var_os(PART).is_some());
+    let before = before.and_then(|dir| fs::read(file_in(&dir)).ok());
+    Mutex::new(before.map_or_else(Map::new, |text| serde_json::from_slice(&text).expect("JSON")))
+});
+
+fn file_in(dir: &OsStr) -> PathBuf {
+    Path::new(dir).join(bench()).with_extension("json")
+}
 
 /// Keeps `figures` under `name`, behind what is kept there already, and writes all that is kept.
 ///
@@ -26,7 +39,7 @@ pub fn record(name: &str, figures: Value) {
     let list = kept.entry(name).or_insert_with(|| json!([]));
     list.as_array_mut().expect("a list").push(figures);
     fs::create_dir_all(&dir).expect("the directory of the report");
-    let path = Path::new(&dir).join(bench()).with_extension("json");
+    let path = file_in(&dir);
     let text = serde_json::to_string_pretty(&*kept).expect("JSON");
     fs::write(path, text + "\n").expect("the report is written");
 }
