@@ -288,6 +288,13 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// The most memory that it has had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log.path()).unwrap()

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "e2e/attacks.rs"]
+mod attacks;
 #[path = "e2e/audit.rs"]
 mod audit;
 #[path = "e2e/backchannel.rs"]
