@@ -57,6 +57,8 @@ mod main_job;
 mod metrics;
 #[path = "e2e/oauth.rs"]
 mod oauth;
+#[path = "e2e/offline.rs"]
+mod offline;
 #[path = "e2e/openapi.rs"]
 mod openapi;
 #[path = "e2e/operators.rs"]

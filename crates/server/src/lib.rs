@@ -74,7 +74,7 @@ pub use client::{Client, Role, new_secret};
 pub use clock::Clock;
 pub use config::{
     AccessLog, AuditSettings, Config, ConfigError, ConsoleSettings, ForeignIssuer, Identity, Key, KeySetUrl, KeySource,
-    KeyState, KeyStatus, LogFormat, Tls, Tokens, read_private,
+    KeyState, KeyStatus, LogFormat, StoreConfig, Tls, Tokens, read_private,
 };
 pub use control::Revoke;
 pub use cookies::{CookieName, CookieSettings, Origin, SameSite};

@@ -128,7 +128,7 @@ fn help_teaches_and_a_secret_can_be_made() {
     let help = Command::new(binary()).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(
-        ["serve", "demo", "init", "secret", "Example"]
+        ["serve", "demo", "init", "secret", "Examples:"]
             .iter()
             .all(|word| help.contains(word)),
         "{help}"

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::bail;
-use ostracon_server::{Config, Line};
+use ostracon_server::{Line, StoreConfig};
 use ostracon_store::audit::{Direction, read, verify};
 use serde_json::{Map, Value, json};
 
@@ -67,14 +67,14 @@ pub(super) fn audit(arguments: &Arguments) -> anyhow::Result<()> {
 fn data_dir(arguments: &Arguments) -> anyhow::Result<PathBuf> {
     match (&arguments.config, &arguments.data_dir) {
         (_, Some(dir)) => Ok(dir.clone()),
-        (Some(path), None) => Ok(Config::load(path)?.data_dir),
+        (Some(path), None) => Ok(StoreConfig::load(path)?.data_dir),
         (None, None) => {
             let path = config_in(Path::new(DEFAULT_DIR));
             if !path.exists() {
                 let needed = "audit needs --config FILE or --data-dir DIR: whose log is it?";
                 return Err(Usage(needed.into()).into());
             }
-            Ok(Config::load(&path)?.data_dir)
+            Ok(StoreConfig::load(&path)?.data_dir)
         }
     }
 }

@@ -62,25 +62,25 @@ impl<'a> Told<'a> {
 }
 
 pub(super) fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
-    let config = arguments.offline.load()?;
+    let config = arguments.offline.load_store()?;
     let into = arguments.to.clone().or_else(|| config.backup_dir.clone());
     let into = into.ok_or_else(|| Usage("backup needs --to DIR, or backup_dir in the configuration".into()))?;
-    let app = offline::open(config, |dir, admin| {
+    let denylist = offline::open_store(&config, |dir, server| {
         format!(
             "a server has {} open; it makes the backup itself, into backup_dir, for a client with the role admin:\n  \
              curl -X POST --user CLIENT {}\n(curl asks for the client's secret)",
             dir.display(),
-            offline::curl(admin, "/v1/maintenance/backup")
+            server.curl("/v1/maintenance/backup")
         )
     })?;
     let bar = progress::bytes(Some(0), "backing up");
-    let made = back_up(app.denylist(), &into, Clock::system().now(), &mut |progress| {
+    let made = back_up(&denylist, &into, Clock::system().now(), &mut |progress| {
         bar.set_length(progress.of);
         bar.set_position(progress.done);
     });
     bar.finish_and_clear();
     let made = made?;
-    app.denylist().close()?;
+    denylist.close()?;
     offline::tell(arguments.json, &Told::of(&made), || {
         format!(
             "backup   {}\nholds    {} records up to number {}, {} bytes, read back and whole\nsecret   it is as secret as \

@@ -2,15 +2,14 @@
 
 use std::{
     io::{self, Write},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use ostracon_server::Config;
+use ostracon_server::StoreConfig;
 use ostracon_store::{ClosedStore, Finding, Mended, Report, StoreError};
 use serde_json::{Value, json};
 
-use super::{Usage, config_in};
+use super::{Usage, config_in, offline::is_ours};
 
 /// What to check, and whether to mend it.
 #[derive(clap::Args)]
@@ -78,23 +77,7 @@ fn data_dir(arguments: &Arguments) -> anyhow::Result<PathBuf> {
         (None, Some(dir)) => return Ok(dir.clone()),
         (None, None) => return Err(Usage("check-store needs --dir DIR or --config FILE".into()).into()),
     };
-    Ok(Config::load(&config)?.data_dir)
-}
-
-/// Opening the engine writes files, and those of another user could not be read by the server.
-fn is_ours(dir: &Path) -> anyhow::Result<()> {
-    let Ok(owner) = dir.metadata().map(|metadata| metadata.uid()) else {
-        // What is not there is said by who takes it.
-        return Ok(());
-    };
-    if owner == rustix::process::geteuid().as_raw() {
-        return Ok(());
-    }
-    Err(Usage(format!(
-        "{} belongs to user {owner}; check it as that user, or what is written there could not be read by the server",
-        dir.display()
-    ))
-    .into())
+    Ok(StoreConfig::load(&config)?.data_dir)
 }
 
 fn print(out: &mut impl Write, dir: &Path, report: &Report, mended: Option<&Mended>) -> anyhow::Result<()> {

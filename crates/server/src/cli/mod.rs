@@ -10,6 +10,7 @@ mod check_store;
 mod clients;
 mod demo;
 mod document;
+mod help;
 mod init;
 mod keys;
 mod logging;
@@ -26,7 +27,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ostracon_server::ConfigError;
 
 /// Logs JSON Web Tokens out, and keeps them out.
@@ -37,63 +38,54 @@ struct Cli {
     command: Command,
 }
 
+/// What can be done; `help` puts it in groups and adds examples.
 #[derive(Subcommand)]
 enum Command {
-    /// Run the server. Example: ostracon serve --dev
+    /// Run the server
     Serve(serve::Arguments),
-    /// See it work: a login, a logout, a crash, and the token still refused. Takes a few seconds and leaves nothing behind
+    /// See it work: a login, a logout, a crash, and the token still refused; leaves nothing behind
     Demo,
-    #[command(about = "Make a configuration, a signing key and a client. Example: ostracon init --dir /etc/ostracon")]
+    /// Make a configuration, a signing key and a client
     Init(init::Arguments),
-    /// Read the audit log: who did what, when and why. Example: ostracon audit --verify
+    /// Read the audit log: who did what, when and why
     Audit(audit::Arguments),
-    /// Make, list, exchange and retire signing keys. Example: ostracon keys rotate --config /etc/ostracon/ostracon.toml
+    /// Make, list, exchange and retire signing keys
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Make, list, renew and remove clients. Example: ostracon clients add shop --role issue --role revoke
+    /// Make, list, renew and remove clients
     #[command(subcommand)]
     Clients(clients::Command),
-    /// Check the store of a server that is not running, and mend it. Example: ostracon check-store --dir /var/lib/ostracon
+    /// Check the store of a server that is not running, and mend it
     ///
     /// Walks identity, journal, rows, index, checkpoint and the list of sessions, and says for each finding what to do.
     /// Exits with 0 when all is sound, with 1 when anything is not.
     CheckStore(check_store::Arguments),
-    #[command(about = "Copy the store and read the copy back. Example: ostracon backup --to /mnt/backups")]
+    /// Copy the store and read the copy back
     Backup(backup::BackupArguments),
-    #[command(
-        about = "Make a store from a backup. Example: ostracon restore --from /mnt/backups/ostracon-… --to /var/lib/ostracon"
-    )]
+    /// Make a store from a backup
     Restore(backup::RestoreArguments),
-    #[command(about = "Write what is revoked as lines of JSON. Example: ostracon export -o revocations.ndjson")]
+    /// Write what is revoked as lines of JSON
     Export(transfer::ExportArguments),
-    #[command(
-        about = "Revoke what a file says. Example: ostracon import --format csv --issuer https://auth.example revoked.csv",
-        after_help = IMPORT_HELP
-    )]
+    /// Revoke what a file says
+    #[command(after_help = IMPORT_HELP)]
     Import(transfer::ImportArguments),
     /// Make a client's secret: prints it, and the hash that goes into the configuration
     Secret,
-    #[command(
-        about = "Revoke on a running server. Example: ostracon revoke subject user-42 --reason account_suspended"
-    )]
+    /// Revoke a token, a session, a subject, a client, a key or an issuer
     Revoke(remote::RevokeArguments),
-    /// Show what is revoked on a running server. Example: ostracon list --kind subject --all
+    /// Show what is revoked
     List(remote::ListArguments),
-    /// Take a revocation back. Example: ostracon lift 3f7a…
+    /// Take a revocation back
     Lift(remote::LiftArguments),
-    /// Show the logins of a subject, and end them. Example: ostracon sessions user-42
+    /// Show the logins of a subject, and end them
     Sessions(remote::SessionsArguments),
-    /// Say why a token is refused, or that it is not, step by step. Example: ostracon explain token.txt
+    /// Say why a token is refused, or that it is not, step by step
     Explain(remote::ExplainArguments),
-    /// Show how a running server fares. Example: ostracon stats
+    /// Show how a running server fares
     Stats(remote::StatsArguments),
-    #[command(
-        about = "Measure what the prefilter is worth here. Example: ostracon bench --entries 100k,1M --plot bench.svg"
-    )]
+    /// Measure what the prefilter is worth on this machine
     Bench(bench::Arguments),
-    #[command(
-        about = "Print what completes the commands in a shell. Example: ostracon completions bash > ostracon.bash"
-    )]
+    /// Print what completes the commands in a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
@@ -116,7 +108,8 @@ const DEFAULT_DIR: &str = "ostracon-data";
 const CONFIG_FILE: &str = "ostracon.toml";
 
 pub(crate) fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let parsed = Cli::from_arg_matches(&help::taught(Cli::command()).get_matches());
+    let done = match parsed.unwrap_or_else(|error| error.exit()).command {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),

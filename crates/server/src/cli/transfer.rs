@@ -78,24 +78,23 @@ struct Exported {
 }
 
 pub(super) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
-    let app = offline::open(arguments.offline.load()?, |dir, admin| {
+    let denylist = offline::open_store(&arguments.offline.load_store()?, |dir, server| {
         format!(
             "a server has {} open; stop it first, or read page by page, as a client with the role read:\n  \
              curl --user CLIENT '{}'",
             dir.display(),
-            offline::curl(admin, "/v1/revocations?limit=1000")
+            server.curl("/v1/revocations?limit=1000")
         )
     })?;
     let bar = progress::entries("exporting");
-    let to = |out: &mut dyn Write| {
-        transfer::export(app.denylist(), Clock::system().now(), out, &mut |n| bar.set_position(n))
-    };
+    let to =
+        |out: &mut dyn Write| transfer::export(&denylist, Clock::system().now(), out, &mut |n| bar.set_position(n));
     let entries = match &arguments.output {
         None => to(&mut BufWriter::new(io::stdout().lock()))?,
         Some(path) => whole(path, |file| Ok(to(file)?)).with_context(|| path.display().to_string())?,
     };
     bar.finish_and_clear();
-    app.denylist().close()?;
+    denylist.close()?;
     if let Some(path) = &arguments.output {
         let words = || format!("wrote {entries} revocations to {}", path.display());
         offline::tell(arguments.json, &Exported { entries }, words)?;
@@ -125,12 +124,12 @@ pub(super) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         }
         _ => (Box::new(io::stdin().lock()), None),
     };
-    let app = offline::open(config, |dir, admin| {
+    let app = offline::open(config, |dir, server| {
         format!(
             "a server has {} open; stop it first, or send it lines of JSON, as a client with the role revoke:\n  \
              curl --user CLIENT -H 'Content-Type: application/x-ndjson' -T FILE -X POST {}",
             dir.display(),
-            offline::curl(admin, "/v1/revocations/batch")
+            server.curl("/v1/revocations/batch")
         )
     })?;
     let import = Import {

@@ -6,11 +6,12 @@ mod issuers;
 mod keys;
 mod raw;
 mod sections;
+mod source;
+mod store;
 mod tls;
 mod tokens;
 
 use std::{
-    fs,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -21,14 +22,15 @@ use ostracon_store::{Durability, Options, audit};
 use serde::Deserialize;
 
 pub(crate) use self::keys::signer_at;
-use self::raw::Raw;
 pub use self::{
     error::ConfigError,
     issuers::{ForeignIssuer, KeySetUrl, KeySource},
     keys::{Key, KeyState, KeyStatus, read_private},
+    store::StoreConfig,
     tls::{Identity, Tls},
     tokens::Tokens,
 };
+use self::{raw::Raw, source::Source};
 use crate::{
     client::Client,
     cookies::{CookieName, CookieSettings},
@@ -141,11 +143,12 @@ impl Config {
     ///
     /// As for [`Config::load`].
     pub fn load_with(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|cause| ConfigError::File {
-            path: path.into(),
-            cause,
-        })?;
-        Self::read(&text, path, path.parent().unwrap_or(Path::new("")), variables).map(|mut config| {
+        Self::of(
+            Source::load(path, variables)?,
+            path,
+            path.parent().unwrap_or(Path::new("")),
+        )
+        .map(|mut config| {
             config.files.push(path.to_owned());
             config
         })
@@ -157,7 +160,8 @@ impl Config {
     ///
     /// As for [`Config::load`].
     pub fn check_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        Self::read(text, path, path.parent().unwrap_or(Path::new("")), variables())
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::of(Source::read(text, path, variables())?, path, base)
     }
 
     /// Reads `text`, written as a configuration file is, for a program that has its own way of being configured. Paths in it
@@ -185,31 +189,13 @@ impl Config {
     ///
     /// As for [`Config::load`].
     pub fn from_toml(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        Self::read(text, Path::new("the configuration"), base, [])
+        let path = Path::new("the configuration");
+        Self::of(Source::read(text, path, [])?, path, base)
     }
 
-    fn read(
-        text: &str,
-        path: &Path,
-        base: &Path,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax {
-            path: path.into(),
-            detail: e.to_string(),
-        })?;
-        let variables: Vec<_> = variables.into_iter().collect();
-        let ignored = environment::ignored(variables.iter().map(|(name, _)| name));
-        environment::overlay(&mut table, variables)?;
-        let raw: Raw = serde_path_to_error::deserialize(table).map_err(|e| ConfigError::Value {
-            at: match e.path().to_string().as_str() {
-                // The root has no name of its own.
-                "." => path.display().to_string(),
-                at => at.to_owned(),
-            },
-            problem: e.into_inner().message().to_owned(),
-        })?;
-        let config = Self::check(raw, base)?;
+    fn of(mut source: Source, path: &Path, base: &Path) -> Result<Self, ConfigError> {
+        let ignored = std::mem::take(&mut source.ignored);
+        let config = Self::check(source.typed(path)?, base)?;
         Ok(Self { ignored, ..config })
     }
 

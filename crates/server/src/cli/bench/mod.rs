@@ -14,8 +14,7 @@ use self::{shown::Measured, store::Pair};
 use super::Usage;
 
 const HELP: &str = r"A store of the size is made twice, with the prefilter and without it, and both are asked the same, in turns.
-Each turn shows by the store's own counters that it went the way that its name says. Example:
-  ostracon bench --entries 100k,1M --dir /var/lib --plot bench.svg
+Each turn shows by the store's own counters that it went the way that its name says.
 Exit status: 0 when all was measured, 1 when something failed, 2 when the command line cannot be used.";
 
 /// What is measured.
