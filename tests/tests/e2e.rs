@@ -65,6 +65,8 @@ mod openapi;
 mod operators;
 #[path = "e2e/others.rs"]
 mod others;
+#[path = "e2e/packaging.rs"]
+mod packaging;
 #[path = "e2e/proxy.rs"]
 mod proxy;
 #[path = "e2e/refresh.rs"]

@@ -301,6 +301,9 @@ fn a_record_that_is_altered_or_cut_off_shows() {
     assert!(frame.is_some());
     let (status, told) = command(&home, &["--verify", "--expect", &head]);
     assert!(status == 1 && told.contains("is expected and missing"), "{told}");
+    fs::remove_file(&segment).unwrap();
+    let (status, told) = command(&home, &["--verify"]);
+    assert!(status == 1 && told.contains("holds no record"), "{told}");
     let (status, told) = command(&home, &["--verify", "--expect", "nonsense"]);
     assert!(status == 2 && told.contains("NUMBER:HASH"), "{told}");
 }

@@ -207,12 +207,27 @@ fn rules_and_dashboard_use_only_figures_that_there_are() {
         assert!(told.contains(&format!("# HELP {name} ")), "{name}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
     }
+    // The book has each of them, of its type, and no other; of a sweep it is told only after ten minutes.
+    let book = fs::read_to_string(monitoring().join("../../docs/src/operations/monitoring.md")).unwrap();
+    let documented: BTreeMap<_, _> = book
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `ostracon_")?.split_once("` | "))
+        .map(|(name, rest)| (format!("ostracon_{name}"), rest.split(' ').next().unwrap()))
+        .filter(|(name, _)| name != "ostracon_last_sweep_timestamp_seconds")
+        .collect();
+    let told_kinds: BTreeMap<_, _> = kinds.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+    assert_eq!(documented, told_kinds);
     let promtool = |arguments: &[&str], input: &str| {
-        let child = Command::new("promtool")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
+        let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/promtool/usr/bin/promtool");
+        let child = Command::new(if fetched.exists() {
+            fetched.as_path()
+        } else {
+            Path::new("promtool")
+        })
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
         let Ok(mut child) = child else {
             eprintln!("LEFT OUT: promtool {arguments:?}, for it is not installed");
             return;
@@ -222,8 +237,11 @@ fn rules_and_dashboard_use_only_figures_that_there_are() {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
     };
     promtool(&["check", "metrics"], &told);
-    promtool(
-        &["check", "rules", monitoring().join("alerts.yml").to_str().unwrap()],
-        "",
-    );
+    for (verb, what, file) in [
+        ("check", "rules", "alerts.yml"),
+        ("check", "config", "prometheus.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ] {
+        promtool(&[verb, what, monitoring().join(file).to_str().unwrap()], "");
+    }
 }

@@ -65,7 +65,7 @@ ostracon explain < token.txt",
     ),
     (
         "audit",
-        "ostracon audit --config /etc/ostracon/ostracon.toml --json | jq 'select(.kind == \"revoke\")'
+        "ostracon audit --config /etc/ostracon/ostracon.toml --json | jq 'select(.kind == \"revocation\")'
 ostracon audit --data-dir /var/lib/ostracon/denylist --verify",
     ),
     (
