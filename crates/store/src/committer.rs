@@ -214,11 +214,11 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability)
                 (job.completion, group.stage(job.asks))
             })
             .collect();
-        let (waited, pressed) = (shared.overlay.len() > 0, shared.is_pressing());
-        group.write(&mut journal, pace.when(), done);
+        let pressed = shared.is_pressing();
+        let was_empty = group.write(&mut journal, pace.when(), done);
         pace.note(shared);
         // In between the keeper looks by itself.
-        if !waited || (!pressed && shared.is_pressing()) {
+        if was_empty || (!pressed && shared.is_pressing()) {
             shared.mailbox.nudge();
         }
     }
@@ -359,8 +359,9 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Makes it durable, or written, as `when` says; then visible, then known to those who wait.
-    fn write(self, journal: &mut Journal, when: When, done: Vec<(Completion, Outcome)>) {
+    /// Makes it durable, or written, as `when` says; then visible, then known to those who wait. Whether the keeper, which had
+    /// nothing to write, now has.
+    fn write(self, journal: &mut Journal, when: When, done: Vec<(Completion, Outcome)>) -> bool {
         let Self {
             shared,
             records,
@@ -388,7 +389,7 @@ impl<'a> Group<'a> {
                 drop(sealed);
                 shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
                 // I9: visible before acknowledged.
-                shared.publish(changes, journal.last());
+                let was_empty = shared.publish(changes, journal.last());
                 shared.forget_until(forget);
                 for asked in asked {
                     shared.figures.in_effect(asked);
@@ -403,6 +404,7 @@ impl<'a> Group<'a> {
                         .map(|(completion, outcome)| (completion, told(outcome))),
                 );
                 listening.wake();
+                was_empty
             }
             Err(error) => {
                 // Whether it survives a restart is unknown; until then this process denies what was asked to be denied,
@@ -415,6 +417,7 @@ impl<'a> Group<'a> {
                     done.into_iter()
                         .map(|(completion, outcome)| (completion, outcome.and(Err(error.clone())))),
                 );
+                false
             }
         }
     }

@@ -90,19 +90,22 @@ impl Overlay {
             .cloned()
     }
 
-    /// Takes in `changes`, up to record `last`, each once `cover` has made the prefilter cover it.
+    /// Takes in `changes`, up to record `last`, each once `cover` has made the prefilter cover it; whether there was nothing in
+    /// here before, so that the keeper has nothing to look for and has to be called.
     pub(crate) fn publish(
         &self,
         changes: impl IntoIterator<Item = (Digest, Change)>,
         last: u64,
         mut cover: impl FnMut(&Digest, &Change),
-    ) {
+    ) -> bool {
+        let mut was_empty = false;
         for (digest, change) in changes {
             let Some(shard) = self.shard(digest.shard()) else {
                 continue;
             };
-            // Counted beforehand: what was not counted yet must not be taken off again.
-            self.len.fetch_add(1, Ordering::Relaxed);
+            // Counted beforehand: what was not counted yet must not be taken off again. Who counts from nothing is the one who
+            // calls: the keeper may have taken the last off, and found nothing more, at any moment up to now.
+            was_empty |= self.len.fetch_add(1, Ordering::Relaxed) == 0;
             self.bytes.fetch_add(size(&change), Ordering::Relaxed);
             let mut generations = unpoisoned(shard.write());
             // I2: bits before rows. Both happen under this lock, so that a rebuild, which lists the shard under it, sees
@@ -117,6 +120,7 @@ impl Overlay {
         }
         // Behind all that it speaks of: whoever reads it and then turns every shard has had all of that.
         self.last.store(last, Ordering::SeqCst);
+        was_empty
     }
 
     /// Makes the young generation of `shard` the old one: what the keeper is to write. The old one must have been
@@ -196,4 +200,30 @@ fn size(change: &Change) -> usize {
         iss.saturating_add(target.name().len()).saturating_add(note)
     });
     CHANGE_BYTES.saturating_add(names)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn digest(shard: u8) -> Digest {
+        Digest::from_bytes([shard; 16])
+    }
+
+    #[test]
+    fn who_fills_it_from_empty_is_told_however_late_it_came_to_be_so() {
+        let overlay = Overlay::default();
+        let publish = |shard, last| overlay.publish([(digest(shard), None)], last, |_, _| ());
+        assert!(publish(1, 1));
+        assert!(!publish(2, 2));
+        // What is being written to the engine still waits.
+        drop(overlay.turn(1));
+        assert!(!publish(3, 3));
+        for shard in 1..=3 {
+            drop(overlay.turn(shard));
+            overlay.clear_old(shard);
+        }
+        assert_eq!(overlay.len(), 0);
+        assert!(publish(1, 4));
+    }
 }

@@ -148,13 +148,14 @@ impl Shared {
         Ok(entry)
     }
 
-    /// Makes `changes`, up to record `last`, count for every check that starts from here on.
-    pub(crate) fn publish(&self, changes: impl IntoIterator<Item = (Digest, Change)>, last: u64) {
+    /// Makes `changes`, up to record `last`, count for every check that starts from here on; whether nothing waited for the
+    /// engine before.
+    pub(crate) fn publish(&self, changes: impl IntoIterator<Item = (Digest, Change)>, last: u64) -> bool {
         self.overlay.publish(changes, last, |digest, change| {
             if let Some(prefilter) = &self.prefilter {
                 prefilter.cover(digest, change);
             }
-        });
+        })
     }
 
     /// What was retained up to this time may have been dropped.
