@@ -115,6 +115,9 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            // A server by a name and not by its address, and by http where that is what is asked for.
+            "--host-resolver-rules=MAP admin.test 127.0.0.1",
+            "--disable-features=HttpsUpgrades",
             // Over a pipe: no port is open, and the browser ends with its driver.
             "--remote-debugging-pipe",
             &data,

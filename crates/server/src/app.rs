@@ -102,6 +102,8 @@ pub(crate) struct Kept {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) history: Arc<History>,
     pub(crate) streams: Arc<Streams>,
+    /// Those of the console.
+    pub(crate) overviews: Arc<Streams>,
     /// The latest `iat` that was issued, in seconds.
     latest: Arc<AtomicU64>,
     /// Told the level of the log at each reload, if anybody set it.
@@ -134,6 +136,7 @@ impl App {
             metrics: Arc::new(Metrics::new()?),
             history: Arc::default(),
             streams: Arc::default(),
+            overviews: Arc::default(),
             latest: Arc::default(),
             log_level: Arc::default(),
             stale: Arc::default(),

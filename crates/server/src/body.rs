@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use http_body_util::LengthLimitError;
+use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
 use crate::{problem::Problem, strict::Members};
@@ -69,6 +70,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// Parameters that are looked at: each is held against all others.
 const MAX_PARAMETERS: usize = 64;
 
+/// Whether each `%` begins two digits, and all of it is UTF-8. Decoded as WHATWG URL §5.1 has it, what is not would become
+/// U+FFFD, and something else would be done than what was asked for.
+fn is_encoded(encoded: &[u8]) -> bool {
+    let digits = |rest: &[u8]| {
+        rest.get(..2)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    encoded.split(|byte| *byte == b'%').skip(1).all(digits) && percent_decode(encoded).decode_utf8().is_ok()
+}
+
 /// Names and values, each name once (P59).
 #[derive(Debug, Default)]
 pub(crate) struct Parameters(Vec<(String, String)>);
@@ -76,8 +87,11 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 impl Parameters {
     /// Parses a query or a form.
     pub(crate) fn parse(encoded: &[u8]) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(encoded)
-            .map_err(|_| Problem::request_invalid("the parameters are not properly encoded"))?;
+        let pairs = serde_urlencoded::from_bytes(encoded)
+            .ok()
+            .filter(|_| is_encoded(encoded));
+        let pairs: Vec<(String, String)> =
+            pairs.ok_or_else(|| Problem::request_invalid("the parameters are not properly encoded"))?;
         if pairs.len() > MAX_PARAMETERS {
             return Err(Problem::request_invalid(format!(
                 "there are more than {MAX_PARAMETERS} parameters"
@@ -262,5 +276,23 @@ mod tests {
             (Some("a b"), Some("\u{e9}"), None)
         );
         assert!(Parameters::parse(b"scope=a&scope=a").is_err());
+    }
+
+    #[test]
+    fn what_is_not_properly_encoded_is_no_other_text() {
+        for bad in [
+            &b"sub=%"[..],
+            b"sub=%4",
+            b"sub=%4g",
+            b"sub=%%41",
+            b"sub=%FF",
+            b"sub=\xff",
+            b"sub=%C3",
+        ] {
+            assert!(Parameters::parse(bad).is_err(), "{bad:?}");
+        }
+        for good in [&b"sub=%EF%BF%BD"[..], b"sub=%41%00", "sub=\u{e9}".as_bytes(), b""] {
+            assert!(Parameters::parse(good).is_ok(), "{good:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use ostracon_core::SessionId;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
@@ -83,15 +84,16 @@ impl Client {
         &self.roles
     }
 
-    /// What only who knows the hash of its secret can say: for the tokens of the console. It tells nothing of the hash.
-    pub(crate) fn badge(&self) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.badge_key(), BADGE))
+    /// What only who knows the hash of its secret can say, for one session: for the tokens of the console. It tells nothing of
+    /// the hash.
+    pub(crate) fn badge(&self, sid: &SessionId) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.badge_key(), &badge_text(sid)))
     }
 
-    /// Whether `badge` is its own.
-    pub(crate) fn wears(&self, badge: &str) -> bool {
+    /// Whether `badge` is its own, of the session `sid`.
+    pub(crate) fn wears(&self, badge: &str, sid: &SessionId) -> bool {
         let decoded = URL_SAFE_NO_PAD.decode(badge);
-        decoded.is_ok_and(|tag| hmac::verify(&self.badge_key(), BADGE, &tag).is_ok())
+        decoded.is_ok_and(|tag| hmac::verify(&self.badge_key(), &badge_text(sid), &tag).is_ok())
     }
 
     fn badge_key(&self) -> hmac::Key {
@@ -108,7 +110,9 @@ impl Client {
     }
 }
 
-const BADGE: &[u8] = b"ostracon-console/v1";
+fn badge_text(sid: &SessionId) -> Vec<u8> {
+    [b"ostracon-console/v2 ", sid.as_str().as_bytes()].concat()
+}
 
 /// What a caller says of itself, and where it calls from.
 #[derive(Clone, Debug)]

@@ -35,6 +35,8 @@ pub struct Limits {
     pub failures_per_minute: NonZeroU32,
 }
 
+const OVERVIEWS: usize = 64;
+
 /// The event streams that are open, and how many were let go of because their readers were too slow.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
@@ -46,10 +48,21 @@ pub(crate) struct Streams {
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Streams>);
 
+impl Limits {
+    /// How many event streams there may be.
+    pub(crate) fn streams(&self) -> usize {
+        self.event_streams.min((self.connections / 2).max(1))
+    }
+
+    /// How many overviews of the console may be live, which take none of the applications' streams.
+    pub(crate) fn overviews(&self) -> usize {
+        OVERVIEWS.min((self.connections / 4).max(1))
+    }
+}
+
 impl Streams {
-    /// A place, if `limits` have one left.
-    pub(crate) fn enter(self: &Arc<Self>, limits: &Limits) -> Option<Place> {
-        let most = limits.event_streams.min((limits.connections / 2).max(1));
+    /// A place, if fewer than `most` are taken.
+    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let entered = |open: usize| (open < most).then(|| open.saturating_add(1));
         self.open.try_update(SeqCst, SeqCst, entered).ok()?;
         Some(Place(Arc::clone(self)))
@@ -162,14 +175,18 @@ mod tests {
             failures_per_minute: NonZeroU32::MIN,
         };
         let streams = Arc::new(Streams::default());
-        let places: Vec<_> = (0..3).filter_map(|_| streams.enter(&limits(2, 100))).collect();
+        let places: Vec<_> = (0..3).filter_map(|_| streams.enter(limits(2, 100).streams())).collect();
         assert_eq!(places.len(), 2);
         assert!(
-            streams.enter(&limits(100, 4)).is_none(),
+            streams.enter(limits(100, 4).streams()).is_none(),
             "half of the connections stay free"
         );
         drop(places);
-        assert!(streams.enter(&limits(1, 1)).is_some());
+        assert!(streams.enter(limits(1, 1).streams()).is_some());
+        assert_eq!(
+            [8, 10_000].map(|connections| limits(1, connections).overviews()),
+            [2, OVERVIEWS]
+        );
     }
 
     #[test]

@@ -137,7 +137,11 @@ impl App {
     /// [`Problem`] `member_invalid` for a login that cannot be, else as for [`App::sign_pair`]; `revoked_ahead` when a cut-off in the future would deny it from the start; as for
     /// the denylist when that cannot be asked.
     pub(crate) async fn log_in(&self, login: Login) -> Result<Pair, Problem> {
-        let mut grant = self.grant(login)?;
+        self.log_in_to(self.grant(login)?).await
+    }
+
+    /// The same for what was [granted](Self::grant) already.
+    pub(crate) async fn log_in_to(&self, mut grant: Grant) -> Result<Pair, Problem> {
         let iat = self.past_cutoffs(&grant.sub, &grant.client_id).await?;
         self.begin(&mut grant, iat);
         let pair = self.sign_pair(&grant, &Turn::first(&grant, iat)?)?;

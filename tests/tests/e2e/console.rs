@@ -1,6 +1,6 @@
 //! The console, as an operator uses it: in a browser, by keyboard, on a phone, and without a script.
 
-use ostracon_tests::{Answer, Ask, Browser, Home, KeptCookie, Login, Server, wait_for};
+use ostracon_tests::{Answer, Ask, Browser, Events, Home, KeptCookie, Login, Server, wait_for};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -486,7 +486,21 @@ fn nobody_else_makes_a_session_of_the_console() {
     let home = home();
     let server = home.start();
     let plain = Plain::log_in(&server, home.secret());
-    for claims in [json!({}), json!({"console": ""}), json!({"console": "AAAA"})] {
+    // Also not who copies what the console's own tokens carry.
+    let own = server
+        .admin
+        .as_nobody()
+        .post_form("/admin/login", &format!("id=backend&secret={}", home.secret()));
+    let token = pairs(&own);
+    let token = token.split(['=', ';']).nth(1).unwrap();
+    let badge = crate::refresh::claims(token)["console"].clone();
+    assert!(badge.is_string());
+    for claims in [
+        json!({}),
+        json!({"console": ""}),
+        json!({"console": "AAAA"}),
+        json!({"console": badge}),
+    ] {
         let body = json!({
             "sub": "console:backend", "aud": "ostracon-console", "client_id": "backend", "claims": claims,
         });
@@ -497,12 +511,6 @@ fn nobody_else_makes_a_session_of_the_console() {
         };
         assert!(!forged.is_in(), "{claims}");
     }
-    let own = server
-        .admin
-        .as_nobody()
-        .post_form("/admin/login", &format!("id=backend&secret={}", home.secret()));
-    let token = pairs(&own);
-    let token = token.split(['=', ';']).nth(1).unwrap();
     assert_eq!(server.verify(token).problem().0, 401, "it is for nobody else");
     assert!(plain.is_in());
     let with_a_bearer = server.admin.as_nobody().bearer(token);
@@ -567,4 +575,68 @@ fn cookies_are_secure_where_the_page_came_by_tls_and_the_console_can_be_left_out
     for path in ["/admin/", "/admin/login", "/admin/audit"] {
         assert_eq!(without.admin.get(path).problem(), (404, "not_found".into()));
     }
+}
+
+#[test]
+fn one_logs_in_by_the_name_of_a_host_without_tls() {
+    let mut scene = Scene::new();
+    // A browser says less of a page that came so: only `Origin`, and only where the page lets it.
+    let (_, port) = scene.site.rsplit_once(':').unwrap();
+    scene.site = format!("http://admin.test:{port}");
+    scene.visit("/admin/");
+    scene.browser.write("[name=id]", "backend");
+    scene.browser.write("[name=secret]", scene.home.secret());
+    scene.browser.submit("main button");
+    assert_eq!(scene.path(), "/admin/");
+    scene.comes_to_show("Live");
+    scene.browser.submit(".logout button");
+    assert_eq!(scene.path(), "/admin/login?out=1");
+}
+
+#[test]
+fn what_there_is_not_is_told_on_a_page() {
+    let home = home();
+    let server = home.start();
+    let plain = Plain::log_in(&server, home.secret());
+    let own = plain.ask.with("Sec-Fetch-Site", "same-origin");
+    for (answer, status, allow) in [
+        (plain.get("/admin/nothing"), 404, ""),
+        (plain.get("/admin/sessions/end"), 405, "POST"),
+        (own.post_form("/admin/audit", "a=b"), 405, "GET,HEAD"),
+        (own.post_form("/admin/sessions/end", "sub=%FF&reason=admin"), 400, ""),
+        (own.post_form("/admin/sessions/end", "sub=%4&reason=admin"), 400, ""),
+    ] {
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert!(answer.body.contains("That did not work") && !answer.header("content-security-policy").is_empty());
+        assert_eq!(
+            answer.headers.get("allow").map_or("", |allow| allow.to_str().unwrap()),
+            allow
+        );
+    }
+}
+
+#[test]
+fn a_subject_is_whom_was_asked_for_to_the_last_space() {
+    let home = home();
+    let server = home.start();
+    let plain = Plain::log_in(&server, home.secret());
+    server.log_in_with(&json!({"sub": "u ", "device": "Of another"}));
+    assert!(plain.get("/admin/sessions?sub=u+").body.contains("Of another"));
+    assert!(plain.get("/admin/sessions?sub=u").body.contains("No live session"));
+}
+
+#[test]
+fn live_overviews_take_no_stream_of_an_application() {
+    let home = home();
+    let server = home.start_with(&[("OSTRACON_LIMITS__EVENT_STREAMS", "1")]);
+    let plain = Plain::log_in(&server, home.secret());
+    let (live, _told) = plain.ask.open("/admin/live");
+    assert_eq!(live.status, 200);
+    let application = Events::open(&server.admin, "/v1/events").unwrap();
+    assert!(
+        Events::open(&server.admin, "/v1/events").is_err(),
+        "that was its one stream"
+    );
+    drop(application);
 }

@@ -57,7 +57,7 @@ fn i10_a74_parallel_refreshes_agree_on_one_successor() {
     }
 }
 
-fn claims(token: &str) -> serde_json::Value {
+pub(crate) fn claims(token: &str) -> serde_json::Value {
     serde_json::from_slice(&ostracon_tests::decoded(token.split('.').nth(1).unwrap())).unwrap()
 }
 

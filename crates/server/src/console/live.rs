@@ -38,8 +38,8 @@ pub(super) async fn stream(State(serving): State<Serving>, request: Request) -> 
     let app = serving.app();
     let place = app
         .kept
-        .streams
-        .enter(&app.limits)
+        .overviews
+        .enter(app.limits.overviews())
         .ok_or_else(Problem::streams_exhausted)?;
     let cutter = request.extensions().get::<Cutter>().cloned();
     let (sender, receiver) = mpsc::channel(1);

@@ -59,7 +59,7 @@ fn fields(next: &str, said: &Markup) -> Markup {
 pub(super) async fn log_in(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let caller = Caller::of(&request);
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
-    let secure = origin::is_secure(request.headers()).unwrap_or(app.tls.admin.is_some());
+    let secure = app.tls.admin.is_some() || origin::is_by_tls(request.headers());
     let body::Form(form) = body::Form::from_request(request, &()).await?;
     let next = session::next(form.value("next"));
     let entered = |name| form.value(name).unwrap_or("").trim();

@@ -29,7 +29,7 @@ use axum::{
     http::{HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 
 use self::page::Failure;
@@ -58,7 +58,9 @@ pub(crate) fn routes(serving: &Serving) -> Router<Serving> {
         .route("/admin/login", get(login::form).post(login::log_in))
         .route("/admin/assets/{name}", get(assets::asset))
         .merge(inside)
-        .route_layer(middleware::from_fn_with_state(serving.clone(), around))
+        .route("/admin/{*other}", any(async || Failure::from(Problem::not_found())))
+        .method_not_allowed_fallback(async || Failure::from(Problem::method_not_allowed()))
+        .layer(middleware::from_fn_with_state(serving.clone(), around))
 }
 
 /// What holds for every page.
@@ -74,7 +76,9 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     };
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: with that, a browser sends `Origin: null` with our own forms (Fetch, "append a request `Origin`
+        // header"), and a page that came by http under a name says by no other field where it is from.
+        (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));

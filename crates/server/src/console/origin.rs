@@ -29,10 +29,10 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether the page of `headers` came by TLS, as far as the browser tells.
-pub(super) fn is_secure(headers: &HeaderMap) -> Option<bool> {
-    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
-    Some(origin.starts_with("https://"))
+/// Whether the browser tells that the page of `headers` came by TLS, in front of a proxy.
+pub(super) fn is_by_tls(headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN);
+    origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub(super) async fn list(
                 tbody { @for (id, entry) in &entries { (row(&app, *id, entry, now)) } }
             }
         }
+        @if next.is_some() { p.hint { "In no order of time: what was revoked lately stands on the overview." } }
         @if let Some(next) = next { p { a.next rel="next" href={ "/admin/revocations?" (next) } { "Next page" } } }
     };
     Ok(page::page(&operator, Place::Revocations, &content))

@@ -1,7 +1,8 @@
 //! Who is logged in to the console: a client, in a session that is issued, refreshed, checked and ended like any other.
 //!
-//! What its tokens say beside that is a badge, which only who has the client's secret hash can make: whoever may issue
-//! sessions of any subject still cannot issue one of the console, and a secret that is changed ends those of the old one.
+//! What its tokens say beside that is a badge of the session, which only who has the client's secret hash can make: whoever may
+//! issue sessions of any subject still cannot issue one of the console, also not with the badge of another, and a secret that
+//! is changed ends those of the old one.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -13,7 +14,6 @@ use axum::{
 };
 use ostracon_core::{ClientId, Demand, Note, Refusal, SessionId, Subject, TokenType, VerifiedToken};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::page::Failure;
 use crate::{
@@ -102,9 +102,11 @@ pub(super) async fn begin(app: &App, client: &Client, secure: bool) -> Result<([
     let login = Login::new(of_us(format!("console:{}", client.id()))?)
         .audience(AUDIENCE)
         .client(ClientId::new(client.id()).map_err(Problem::internal)?)
-        .device(Note::new("Console").map_err(Problem::internal)?)
-        .claims(json!({"console": client.badge()}))?;
-    let pair = app.log_in(login).await?;
+        .device(Note::new("Console").map_err(Problem::internal)?);
+    let mut grant = app.grant(login)?;
+    let badge = client.badge(&grant.sid);
+    grant.claims.insert("console".to_owned(), badge.into());
+    let pair = app.log_in_to(grant).await?;
     Ok((Names::of(secure).of_pair(&pair), pair.session().clone()))
 }
 
@@ -231,8 +233,8 @@ fn operator(app: &App, token: &VerifiedToken) -> Option<Operator> {
     let id = claims.client_id()?;
     let client = app.clients.iter().find(|client| client.id() == id.as_str())?;
     let ends = ostracon_core::UnixTime::from_secs(auth_time).saturating_add(app.console.session_ttl);
-    let is_its_own = *claims.iss() == app.tokens.issuer && client.wears(&console);
     let sid = claims.sid()?.clone();
+    let is_its_own = *claims.iss() == app.tokens.issuer && client.wears(&console, &sid);
     (is_its_own && app.now() < ends && client.roles().contains(&Role::Read)).then(|| Operator {
         client: client.clone(),
         sid,

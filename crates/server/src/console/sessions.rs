@@ -36,7 +36,8 @@ pub(super) async fn page(
     operator: Operator,
 ) -> Result<Response, Failure> {
     let asked = Parameters::parse(asked.as_deref().unwrap_or("").as_bytes())?;
-    let name = asked.value("sub").unwrap_or("").trim();
+    // As it is: with a space less it would be somebody else.
+    let name = asked.value("sub").unwrap_or("");
     let said = match asked.value("done") {
         Some("session") => notice("good", "The session is ended. Its tokens are refused from now on."),
         Some("stood") => notice("good", "It had been ended before; that stands."),

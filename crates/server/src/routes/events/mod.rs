@@ -61,7 +61,7 @@ pub(super) async fn events(State(serving): State<Serving>, request: Request) -> 
     let place = app
         .kept
         .streams
-        .enter(&app.limits)
+        .enter(app.limits.streams())
         .ok_or_else(Problem::streams_exhausted)?;
 
     let (teller, told) = Teller::new(app.denylist(), position, wanted, app.limits.event_heartbeat);
