@@ -116,6 +116,7 @@ level = "warn"
 "#
     );
     fs::write(&path, text).expect("the configuration");
+    set_private(&path);
     path
 }
 

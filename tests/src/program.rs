@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::OnceLock,
@@ -186,7 +186,8 @@ pub struct Server {
     /// The public side, as the same client: where it speaks OAuth.
     pub oauth: Ask,
     log: NamedTempFile,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
+    announced: String,
 }
 
 impl Server {
@@ -200,9 +201,11 @@ impl Server {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut announced = String::new();
         let mut address = |name: &str| {
             let mut line = String::new();
             while stdout.read_line(&mut line).unwrap() > 0 {
+                announced += &line;
                 if let Some(address) = line.strip_prefix(name) {
                     return address.trim().to_owned();
                 }
@@ -218,7 +221,8 @@ impl Server {
             public,
             admin,
             log,
-            _stdout: stdout,
+            stdout,
+            announced,
         };
         wait_for("the server to be ready", || server.admin.get("/readyz").status == 200);
         server
@@ -266,6 +270,16 @@ impl Server {
         self.signal("HUP");
     }
 
+    /// Has it crash.
+    pub fn abort(&self) {
+        self.signal("ABRT");
+    }
+
+    /// Its number among the processes.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
         let sent = kill.args(["-s", name, &self.child.id().to_string()]).status().unwrap();
@@ -280,6 +294,16 @@ impl Server {
             status.is_some()
         });
         (status.unwrap(), self.log())
+    }
+
+    /// Ends it properly: all that it has printed, and all that it has logged.
+    pub fn printed(mut self) -> (String, String) {
+        self.terminate();
+        let mut printed = std::mem::take(&mut self.announced);
+        self.stdout.read_to_string(&mut printed).unwrap();
+        let (status, log) = self.ended();
+        assert!(status.success(), "{status}: {log}");
+        (printed, log)
     }
 
     /// Kills it, without a chance to save anything.

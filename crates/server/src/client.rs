@@ -11,6 +11,7 @@ use base64::{
 use ostracon_core::SessionId;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::{limits::Failures, listen::Peer, problem::Problem};
 
@@ -102,7 +103,10 @@ impl Client {
 
     /// Whether `clients` still has it, with the secret that it had, and with `role`.
     pub(crate) fn is_still_in(&self, clients: &[Self], role: Role) -> bool {
-        let same = |client: &&Self| client.id == self.id && client.secret_sha256 == self.secret_sha256;
+        let same = |client: &&Self| {
+            let equal = verify_slices_are_equal(&client.secret_sha256, &self.secret_sha256);
+            client.id == self.id && equal.is_ok()
+        };
         clients
             .iter()
             .find(same)
@@ -132,9 +136,9 @@ impl Caller {
 
     /// The same caller, who says by a form that it is the client `id`.
     pub(crate) fn named(mut self, id: &str, secret: &str) -> Self {
-        let pair = STANDARD.encode(format!("{id}:{secret}"));
+        let pair = Zeroizing::new(STANDARD.encode(Zeroizing::new(format!("{id}:{secret}")).as_bytes()));
         // Base64 is what a header can hold.
-        let value = HeaderValue::try_from(format!("Basic {pair}"));
+        let value = HeaderValue::try_from(Zeroizing::new(format!("Basic {}", *pair)).as_str());
         self.headers.remove(header::AUTHORIZATION);
         self.headers
             .extend(value.ok().map(|value| (header::AUTHORIZATION, value)));
@@ -186,7 +190,7 @@ impl Caller {
         // OAuth has both form-encoded before they are Basic (RFC 6749 §2.3.1), everybody else has not: a name is the same
         // either way, and a secret may have been meant in either.
         let (id, decoded) = (form_decoded(&id), form_decoded(&secret));
-        let client = clients.iter().find(|client| *client.id == *id);
+        let client = clients.iter().find(|client| *client.id == **id);
         // An unknown client costs the same comparisons as a wrong secret.
         let expected = client.map_or(&[0; 32], |client| &client.secret_sha256);
         let equals = |secret: &str| {
@@ -198,7 +202,7 @@ impl Caller {
     }
 
     /// Name and secret of HTTP Basic (RFC 7617 §2), if the one `Authorization` field is that.
-    fn basic(&self) -> Option<(String, String)> {
+    fn basic(&self) -> Option<(String, Zeroizing<String>)> {
         let mut values = self.headers.get_all(header::AUTHORIZATION).iter();
         let (value, None) = (values.next()?, values.next()) else {
             return None;
@@ -207,16 +211,16 @@ impl Caller {
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
         }
-        let decoded = String::from_utf8(STANDARD.decode(encoded.trim_start_matches(' ')).ok()?).ok()?;
-        let (id, secret) = decoded.split_once(':')?;
-        Some((id.to_owned(), secret.to_owned()))
+        let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_start_matches(' ')).ok()?);
+        let (id, secret) = core::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        Some((id.to_owned(), Zeroizing::new(secret.to_owned())))
     }
 }
 
 /// `text` with its form encoding undone; what is not properly encoded stands for itself.
-fn form_decoded(text: &str) -> String {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+fn form_decoded(text: &str) -> Zeroizing<String> {
+    let spaced = Zeroizing::new(text.replace('+', " "));
+    Zeroizing::new(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 /// A fresh secret, 256 random bits in base64url, and its SHA-256 in hexadecimal.
@@ -224,8 +228,8 @@ fn form_decoded(text: &str) -> String {
 /// # Errors
 ///
 /// When the system has no randomness.
-pub fn new_secret() -> Result<(String, String), getrandom::Error> {
-    let secret = crate::random::base64url::<32>()?;
+pub fn new_secret() -> Result<(Zeroizing<String>, String), getrandom::Error> {
+    let secret = Zeroizing::new(crate::random::base64url::<32>()?);
     let hash = digest::digest(&digest::SHA256, secret.as_bytes());
     let hex = hash
         .as_ref()
@@ -267,6 +271,7 @@ mod tests {
     #[test]
     fn a91_everything_but_a_known_client_with_its_secret_is_refused_alike() {
         let (secret, hash) = new_secret().unwrap();
+        let secret = secret.as_str();
         let clients = [Client::new("web", &hash, &[Role::Issue]).unwrap()];
         let failures = Failures::new(10.try_into().unwrap());
         let status = |values: &[&str], role| match sent(values).authorize(&clients, &failures, Some(role)) {

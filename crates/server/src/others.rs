@@ -137,7 +137,7 @@ mod tests {
         let path = dir.path().join("ostracon.toml");
         let text = "data_dir = \"denylist\"\n[tokens]\nissuer = \"i\"\naudience = \"app\"\n\
             [[keys]]\nkid = \"k\"\nalg = \"HS256\"\nsecret_file = \"k.secret\"\n";
-        std::fs::write(&path, text).unwrap();
+        ostracon_store::write_new(&path, text.as_bytes()).unwrap();
         let now = UnixTime::from_secs(1_790_000_000);
         let clock = Clock::from_fn(|| UnixTime::from_secs(1_790_000_000));
         let app = App::open(Config::load_with(&path, []).unwrap(), clock).unwrap();

@@ -1,6 +1,11 @@
 //! Starts that cannot be, and what they say.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::Path,
+    process::Command,
+};
 
 use ostracon_tests::{Home, binary, es256_pem, hs256_secret, rs256_pem};
 
@@ -32,17 +37,39 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
-fn a_key_that_others_can_read_stops_the_start() {
+fn a_file_that_others_can_read_stops_the_start_and_each_change() {
     let home = Home::new();
     let pem = home.path().join(format!("{}.pem", home.key().0));
-    assert_eq!(fs::metadata(&pem).unwrap().permissions().mode() & 0o777, 0o600);
-    fs::set_permissions(&pem, fs::Permissions::from_mode(0o644)).unwrap();
-    let (said, status) = home.refused();
-    assert_eq!(status, 2);
-    assert!(
-        said.contains("keys[0].private_key_file") && said.contains("0644") && said.contains("chmod 600"),
-        "{said}"
-    );
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for (path, at) in [(&pem, "keys[0].private_key_file"), (&home.config(), "")] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        set(path, 0o644);
+        let chmod = format!("(mode 0644); run `chmod o-rwx {}`", path.display());
+        let (said, status) = home.refused();
+        assert_eq!(status, 2);
+        assert!(said.contains(at) && said.contains(&chmod), "{said}");
+        let mut command = Command::new(binary());
+        command.args(["clients", "add", "other", "--role", "read", "--config"]);
+        let done = command.arg(home.config()).output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+        assert!(String::from_utf8_lossy(&done.stderr).contains(&chmod), "{done:?}");
+        // What is told is what helps.
+        let (chmod, path) = ("chmod", path.to_str().unwrap());
+        assert!(Command::new(chmod).args(["o-rwx", path]).status().unwrap().success());
+        set(Path::new(path), 0o640);
+    }
+    drop(home.start());
+}
+
+/// The store can be looked at all the same: nothing secret is read for it.
+#[test]
+fn an_exposed_configuration_keeps_nobody_from_the_store() {
+    let home = Home::new();
+    drop(home.start());
+    fs::set_permissions(home.config(), fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = Command::new(binary());
+    let done = command.args(["check-store", "--config"]).arg(home.config()).output();
+    assert!(done.as_ref().unwrap().status.success(), "{done:?}");
 }
 
 #[test]
@@ -116,5 +143,35 @@ fn keys_of_all_four_algorithms_sign_and_verify() {
         assert!(!server.passes(last));
         tokens.pop();
         tokens.push(server.log_in("u").access);
+    }
+}
+
+/// What a crash leaves behind: nothing, unless the configuration asks for a dump of the memory, keys in it.
+#[test]
+fn i8_a_crash_leaves_no_core_behind_unless_it_is_asked_for() {
+    let home = Home::new();
+    let dump = |wanted: bool| {
+        home.configure(|text| text.replace("core_dumps = false", &format!("core_dumps = {wanted}")));
+        let dir = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        let script = format!("cd {} && ulimit -c unlimited && exec \"$@\"", dir.path().display());
+        let server = home.start_under(shell.args(["-c", &script, "sh"]));
+        let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+        let limit = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"))
+            .unwrap();
+        assert_eq!(
+            limit.split_whitespace().nth(4),
+            Some(if wanted { "unlimited" } else { "0" })
+        );
+        server.abort();
+        let dumped = server.ended().0.core_dumped();
+        assert!(wanted || fs::read_dir(dir.path()).unwrap().next().is_none());
+        dumped
+    };
+    assert!(!dump(false));
+    if !dump(true) {
+        eprintln!("LEFT OUT: this machine writes no core, whatever is asked for");
     }
 }

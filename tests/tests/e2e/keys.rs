@@ -240,7 +240,7 @@ fn a_link_that_points_elsewhere_is_a_change() {
         ("v2", text.replace("id = \"backend\"", "id = \"other\"")),
     ] {
         fs::create_dir(home.path().join(version)).unwrap();
-        fs::write(home.path().join(version).join("ostracon.toml"), text).unwrap();
+        ostracon_store::write_new(&home.path().join(version).join("ostracon.toml"), text.as_bytes()).unwrap();
     }
     let (data, next) = (home.path().join("..data"), home.path().join("..next"));
     symlink("v1", &data).unwrap();

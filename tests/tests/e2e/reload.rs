@@ -1,6 +1,6 @@
 //! Changes of the configuration while the server runs (SIGHUP).
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use ostracon_tests::{Home, Server, decoded, es256_pem, now, wait_for};
 use serde_json::{Value, json};
@@ -114,4 +114,44 @@ fn clients_change_and_a_bad_configuration_changes_nothing() {
         server.admin.post_json("/v1/sessions", &body).status == 401
     });
     assert!(server.passes(&token), "and nobody else noticed");
+}
+
+/// A file that has gone readable for all is refused as a bad one is, and what was in it goes on; made private, it is good
+/// again, without anybody saying so.
+#[test]
+fn a_file_that_others_can_read_by_now_changes_nothing() {
+    let home = Home::new();
+    let server = home.start();
+    let pem = home.path().join(format!("{}.pem", home.key().0));
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let body = json!({"sub": "u"});
+    let ask = |id: &str| {
+        server
+            .admin
+            .as_client(id, home.secret())
+            .post_json("/v1/sessions", &body)
+            .status
+    };
+    for (path, (from, to)) in [(&home.config(), ("backend", "second")), (&pem, ("second", "third"))] {
+        let token = server
+            .admin
+            .as_client(from, home.secret())
+            .post_json("/v1/sessions", &body)
+            .json();
+        let token = token["access_token"].as_str().unwrap();
+        set(path, 0o644);
+        let chmod = format!("(mode 0644); run `chmod o-rwx {}`", path.display());
+        wait_for("the complaint", || server.log().contains(&chmod));
+        home.configure(|text| text.replace(&format!("id = \"{from}\""), &format!("id = \"{to}\"")));
+        let complaints = server.log().matches(&chmod).count();
+        server.hang_up();
+        wait_for("another complaint", || {
+            server.log().matches(&chmod).count() > complaints
+        });
+        assert_eq!((ask(from), ask(to)), (201, 401), "nothing has changed");
+        assert!(server.passes(token) && server.admin.get("/readyz").status == 200);
+        set(path, 0o640);
+        wait_for("what is private to be read", || (ask(from), ask(to)) == (401, 201));
+        assert!(server.passes(token));
+    }
 }

@@ -179,7 +179,7 @@ fn what_cannot_be_is_refused_with_its_place() {
     };
     let key = home.path().join("tls.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    refused(&["tls.public.private_key_file", "tls.key", "chmod 600"]);
+    refused(&["tls.public.private_key_file", "tls.key", "chmod o-rwx"]);
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&key, &certificate).unwrap();
     refused(&["tls.public.private_key_file", "no private key in PEM"]);

@@ -21,6 +21,7 @@ pub(super) struct Fixed {
     sweep_every: Duration,
     log_format: LogFormat,
     audit: AuditSettings,
+    core_dumps: bool,
     connections: usize,
     header_timeout: Duration,
     /// Whether the listeners speak TLS.
@@ -38,6 +39,7 @@ impl Fixed {
             sweep_every: config.sweep_every,
             log_format: config.log_format,
             audit: config.audit.clone(),
+            core_dumps: config.core_dumps,
             connections: config.limits.connections,
             header_timeout: config.limits.header_timeout,
             tls: (config.tls.public.is_some(), config.tls.admin.is_some()),
@@ -55,6 +57,7 @@ impl Fixed {
             ("denylist.sweep_every", self.sweep_every != other.sweep_every),
             ("log.format", self.log_format != other.log_format),
             ("audit", self.audit != other.audit),
+            ("process.core_dumps", self.core_dumps != other.core_dumps),
             ("limits.connections", self.connections != other.connections),
             ("limits.header_timeout", self.header_timeout != other.header_timeout),
             ("whether a listener speaks TLS", self.tls != other.tls),

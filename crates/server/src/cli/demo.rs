@@ -129,7 +129,7 @@ impl Teller {
 
     fn log_in(&mut self, server: &Server, why: &str) -> anyhow::Result<String> {
         let body = r#"{"sub":"user-42","scope":"read write"}"#;
-        let basic = STANDARD.encode(format!("{}:{}", self.client.client, self.client.secret));
+        let basic = STANDARD.encode(format!("{}:{}", self.client.client, self.client.secret.as_str()));
         let request = Request::post(format!("{}/v1/sessions", server.admin))
             .header("Authorization", format!("Basic {basic}"))
             .header("Content-Type", "application/json")

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -46,7 +46,9 @@ impl Document {
         }
         let real = fs::canonicalize(path).map_err(unreadable)?;
         let (lock, metadata) = lock(&real).with_context(|| real.display().to_string())?;
-        let before = fs::read_to_string(&real).map_err(unreadable)?;
+        let private = ostracon_server::read_private(&real);
+        let bytes = private.map_err(|why| Usage(format!("{}: {why}", path.display())))?;
+        let before = String::from_utf8(bytes.to_vec()).map_err(|why| unreadable(io::Error::other(why)))?;
         let edited = before.parse().map_err(|e: toml_edit::TomlError| ConfigError::Syntax {
             path: path.into(),
             detail: e.to_string(),

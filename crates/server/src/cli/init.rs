@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use ostracon_core::Algorithm;
 use ostracon_server::{Address, Config};
+use zeroize::Zeroizing;
 
 use super::{DEFAULT_DIR, Usage, config_in, keys::Material};
 
@@ -57,7 +58,7 @@ impl Arguments {
 /// What was made, and is shown this once.
 pub(super) struct Made {
     pub(super) client: String,
-    pub(super) secret: String,
+    pub(super) secret: Zeroizing<String>,
 }
 
 pub(super) fn init(arguments: &Arguments) -> anyhow::Result<()> {
@@ -111,7 +112,7 @@ impl Made {
         writeln!(
             out,
             "secret  {}   (shown once; the configuration has its hash)",
-            self.secret
+            self.secret.as_str()
         )?;
         out.flush()
     }
@@ -201,6 +202,9 @@ required = false        # true: what cannot be recorded is refused to operators 
 [console]
 enabled = true
 session_ttl = "12h"     # after that one logs in again
+
+[process]
+core_dumps = false      # true: a crash may write memory, keys and tokens in it, to a file; from the next start on
 
 [limits]
 connections = 10000

@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod check_store;
 mod clients;
+mod cores;
 mod demo;
 mod document;
 mod help;
@@ -109,8 +110,18 @@ const CONFIG_FILE: &str = "ostracon.toml";
 
 pub(crate) fn main() -> ExitCode {
     let parsed = Cli::from_arg_matches(&help::taught(Cli::command()).get_matches());
-    let done = match parsed.unwrap_or_else(|error| error.exit()).command {
-        Command::Serve(arguments) => serve::serve(&arguments),
+    let command = parsed.unwrap_or_else(|error| error.exit()).command;
+    // Most commands hold a key, a secret or a token: before any of them is read.
+    let done = match cores::off() {
+        Ok(before) => run(command, before),
+        Err(error) => Err(anyhow::Error::from(error).context("core dumps cannot be turned off")),
+    };
+    status(done)
+}
+
+fn run(command: Command, cores: cores::Before) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(arguments) => serve::serve(&arguments, cores),
         Command::Demo => demo::demo(),
         Command::Init(arguments) => init::init(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
@@ -130,7 +141,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Stats(arguments) => remote::stats(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Completions { shell } => completions(shell),
-    };
+    }
+}
+
+/// What the program ends with; what went wrong is told.
+fn status(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read what is printed has gone.
@@ -172,7 +187,11 @@ struct Usage(String);
 
 fn secret() -> anyhow::Result<()> {
     let (secret, hash) = ostracon_server::new_secret()?;
-    writeln!(io::stdout(), "secret         {secret}\nsecret_sha256  {hash}")?;
+    writeln!(
+        io::stdout(),
+        "secret         {}\nsecret_sha256  {hash}",
+        secret.as_str()
+    )?;
     writeln!(
         io::stderr(),
         "the hash goes into the configuration, under [[clients]]; a running server reads it at SIGHUP"

@@ -11,7 +11,7 @@ use ostracon_server::{Address, App, Clock, Config, Listener, Serving};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    DEFAULT_DIR, Usage, config_in,
+    DEFAULT_DIR, Usage, config_in, cores,
     init::{self, Made},
     logging, reload,
 };
@@ -27,9 +27,12 @@ pub(super) struct Arguments {
     dev: bool,
 }
 
-pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+pub(super) fn serve(arguments: &Arguments, cores: cores::Before) -> anyhow::Result<()> {
     let (path, made) = configuration(arguments)?;
     let config = Config::load(&path)?;
+    if config.core_dumps {
+        cores.restore()?;
+    }
     let switch_log_level = logging::start(config.log_format, config.log_level);
     for warning in config.warnings() {
         tracing::warn!("{warning}");

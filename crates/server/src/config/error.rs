@@ -15,6 +15,14 @@ pub enum ConfigError {
         /// Why.
         cause: io::Error,
     },
+    /// Others can read it, or change it, and with it who may do what.
+    #[error("{}: {told}", .path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        told: String,
+    },
     /// It is not TOML.
     #[error("{} is not valid TOML: {detail}", .path.display())]
     Syntax {

@@ -1,17 +1,15 @@
 //! The issuer's own keys: files, dates, and which of them signs when.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
 use ostracon_core::{SigningKey, UnixTime};
-use zeroize::Zeroizing;
 
 use super::{
     Config, ConfigError,
+    private::read_private,
     raw::{self, Moment},
 };
 
@@ -187,22 +185,6 @@ pub(super) fn read(raw: Vec<raw::Key>, base: &Path, files: &mut Vec<PathBuf>) ->
         });
     }
     Ok(keys)
-}
-
-/// The bytes of a file that nobody but its owner can read.
-///
-/// # Errors
-///
-/// Why it cannot be read or is not private, in words for its owner and with nothing of it.
-pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let told = |e: std::io::Error| e.to_string();
-    let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "others can read or write it (mode {mode:04o}); run `chmod 600` on it"
-        ));
-    }
-    fs::read(path).map(Zeroizing::new).map_err(told)
 }
 
 #[cfg(test)]

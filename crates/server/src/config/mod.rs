@@ -4,6 +4,7 @@ mod environment;
 mod error;
 mod issuers;
 mod keys;
+mod private;
 mod raw;
 mod sections;
 mod source;
@@ -25,7 +26,8 @@ pub(crate) use self::keys::signer_at;
 pub use self::{
     error::ConfigError,
     issuers::{ForeignIssuer, KeySetUrl, KeySource},
-    keys::{Key, KeyState, KeyStatus, read_private},
+    keys::{Key, KeyState, KeyStatus},
+    private::read_private,
     store::StoreConfig,
     tls::{Identity, Tls},
     tokens::Tokens,
@@ -81,6 +83,9 @@ pub struct Config {
     pub audit: AuditSettings,
     /// Whether there is a console, and for how long one stays logged in to it.
     pub console: ConsoleSettings,
+    /// Whether the program lets the system write its memory to a file when it crashes; an application that embeds it sees to
+    /// that itself.
+    pub core_dumps: bool,
     /// Variables of the environment that look like settings and are none.
     pub ignored: Vec<String>,
     /// The files that it was read from: a change of any of them is a change of the configuration.
@@ -247,6 +252,7 @@ impl Config {
             access_log: raw.log.access,
             audit: sections::audit(&raw.audit)?,
             console: sections::console(&raw.console)?,
+            core_dumps: raw.process.core_dumps,
             log_level: raw.log.level.parse().map_err(|_| {
                 ConfigError::value(
                     "log.level",

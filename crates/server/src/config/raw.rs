@@ -44,6 +44,8 @@ pub(super) struct Raw {
     pub(super) audit: Audit,
     #[serde(default)]
     pub(super) console: Console,
+    #[serde(default)]
+    pub(super) process: Process,
 }
 
 #[derive(Deserialize)]
@@ -251,6 +253,12 @@ impl Default for Console {
             session_ttl: Span::mins::<{ 12 * 60 }>(),
         }
     }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Process {
+    pub(super) core_dumps: bool,
 }
 
 /// A duration as people write it.

@@ -1,11 +1,14 @@
 //! A configuration as it stands in its file, with the environment laid over it.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path, str};
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{ConfigError, environment};
+use super::{
+    ConfigError, environment,
+    private::{self, Unread},
+};
 
 pub(super) struct Source {
     table: Table,
@@ -14,14 +17,29 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// What stands in the file at `path`, which others must not be able to read.
     pub(super) fn load(
         path: &Path,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|cause| ConfigError::File {
-            path: path.into(),
-            cause,
+        let bytes = private::read(path).map_err(|why| match why {
+            Unread::Failed(cause) => unread(path, cause),
+            Unread::Exposed(told) => ConfigError::Exposed {
+                path: path.into(),
+                told,
+            },
         })?;
+        let text =
+            str::from_utf8(&bytes).map_err(|why| unread(path, io::Error::new(io::ErrorKind::InvalidData, why)))?;
+        Self::read(text, path, variables)
+    }
+
+    /// What stands in the file at `path`, whoever can read it.
+    pub(super) fn load_exposed(
+        path: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|cause| unread(path, cause))?;
         Self::read(&text, path, variables)
     }
 
@@ -54,5 +72,12 @@ impl Source {
             },
             problem: e.into_inner().message().to_owned(),
         })
+    }
+}
+
+fn unread(path: &Path, cause: io::Error) -> ConfigError {
+    ConfigError::File {
+        path: path.into(),
+        cause,
     }
 }

@@ -10,7 +10,8 @@ use super::{ConfigError, raw, sections, source::Source};
 use crate::listen::Address;
 
 /// Where a store is and how it is opened. Of the file nothing else is looked at, and no other file is read: a store can be
-/// checked, copied and read while a certificate, a key or the entry of an issuer is what keeps the server from starting.
+/// checked, copied and read while a certificate, a key, the entry of an issuer or the mode of the file is what keeps the
+/// server from starting.
 #[derive(Debug)]
 pub struct StoreConfig {
     /// Where the denylist is.
@@ -40,7 +41,7 @@ impl StoreConfig {
     ///
     /// [`ConfigError`] for the first thing that is wrong with what it reads.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let source = Source::load(path, super::variables())?;
+        let source = Source::load_exposed(path, super::variables())?;
         let admin = source
             .member("listen", "admin")
             .and_then(Value::as_str)

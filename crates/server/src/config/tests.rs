@@ -27,17 +27,18 @@ roles = ["issue", "revoke"]
 }
 
 pub(super) fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    load_with_mode(text, variables, 0o600)
+    load_with_modes(text, variables, 0o600, 0o600)
 }
 
-fn load_with_mode(text: &str, variables: &[(&str, &str)], mode: u32) -> Result<Config, String> {
+fn load_with_modes(text: &str, variables: &[(&str, &str)], of_key: u32, of_config: u32) -> Result<Config, String> {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("k.secret");
     fs::write(&secret, SECRET).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(of_key)).unwrap();
     let path = dir.path().join("ostracon.toml");
     fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(of_config)).unwrap();
     let owned = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
     Config::load_with(&path, owned).map_err(|e| e.to_string())
 }
@@ -254,15 +255,21 @@ fn an_end_of_all_keys_and_files_are_told() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused() {
-    for mode in [0o644, 0o640, 0o602] {
-        let error = load_with_mode(&good(), &[], mode).unwrap_err();
+fn a_file_that_others_can_get_at_is_refused_with_what_to_do() {
+    for mode in [0o644, 0o604, 0o602, 0o601, 0o666] {
+        let told = format!("(mode {mode:04o}); run `chmod o-rwx ");
+        let error = load_with_modes(&good(), &[], mode, 0o600).unwrap_err();
+        let of_key = error.starts_with("keys[0].secret_file: ") && error.ends_with("/k.secret`");
+        assert!(of_key && error.contains(&told), "{error}");
+        let error = load_with_modes(&good(), &[], 0o600, mode).unwrap_err();
         assert!(
-            error.contains("keys[0].secret_file") && error.contains("chmod 600"),
+            error.ends_with("/ostracon.toml`") && error.contains(&told) && !error.contains("keys"),
             "{error}"
         );
     }
-    assert!(load_with_mode(&good(), &[], 0o400).is_ok());
+    for mode in [0o400, 0o600, 0o640, 0o440, 0o660] {
+        assert!(load_with_modes(&good(), &[], mode, mode).is_ok(), "{mode:o}");
+    }
 }
 
 #[test]

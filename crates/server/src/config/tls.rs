@@ -12,7 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::{ConfigError, keys::read_private, raw};
+use super::{ConfigError, private::read_private, raw};
 use crate::listen::Address;
 
 /// The identities of the two listeners; one without speaks plain HTTP.

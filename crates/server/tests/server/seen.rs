@@ -173,7 +173,7 @@ async fn a_reload_forgets_what_the_old_keys_vouched_for() {
     let path = dir.path().join("ostracon.toml");
     let written = std::fs::read_to_string(&path).unwrap();
     let reload = |text: &str| {
-        std::fs::write(&path, text).unwrap();
+        ostracon_store::write_new(&path, text.as_bytes()).unwrap();
         program.serving.reload(Config::load_with(&path, []).unwrap()).unwrap();
     };
     let token = program.log_in().await;

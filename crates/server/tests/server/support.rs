@@ -20,6 +20,7 @@ clients = [{{ id = "web", secret_sha256 = "{hash}", roles = {roles} }}]
 "#
     );
     let path = dir.join("ostracon.toml");
-    std::fs::write(&path, text).unwrap();
-    (App::open(Config::load_with(&path, []).unwrap(), clock).unwrap(), secret)
+    ostracon_store::write_new(&path, text.as_bytes()).unwrap();
+    let app = App::open(Config::load_with(&path, []).unwrap(), clock).unwrap();
+    (app, secret.to_string())
 }
