@@ -75,6 +75,8 @@ mod refresh;
 mod reload;
 #[path = "e2e/revocations.rs"]
 mod revocations;
+#[path = "e2e/secrets.rs"]
+mod secrets;
 #[path = "e2e/tls.rs"]
 mod tls;
 #[path = "e2e/verify.rs"]
