@@ -67,6 +67,8 @@ mod operators;
 mod others;
 #[path = "e2e/packaging.rs"]
 mod packaging;
+#[path = "e2e/promises.rs"]
+mod promises;
 #[path = "e2e/proxy.rs"]
 mod proxy;
 #[path = "e2e/refresh.rs"]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The names of the functions of all Rust sources below `dir`.
-fn functions(dir: &Path, names: &mut BTreeSet<String>) {
+pub(crate) fn functions(dir: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
