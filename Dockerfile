@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# One static program and nothing beside it: no shell, no libc, no user that is root.
+# One static program, the certificate authorities that it believes, and nothing beside: no shell, no libc, no user that is
+# root. `scripts/image` lays out the same by hand and tries it, where there is no Docker.
 #
 #   docker build -t ostracon .
 #   docker volume create ostracon
@@ -7,14 +8,12 @@
 #   docker run -d -v ostracon:/var/lib/ostracon -p 8080:8080 -p 127.0.0.1:8081:8081 ostracon
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
-RUN apt-get update -q && apt-get install -qy --no-install-recommends musl-tools
+RUN apt-get update -q && apt-get install -qy --no-install-recommends ca-certificates musl-tools
 WORKDIR /src
 COPY rust-toolchain.toml .
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 COPY . .
-RUN cargo build --locked --profile dist --package ostracon-server --target "$(uname -m)-unknown-linux-musl" \
-    && install -D "target/$(uname -m)-unknown-linux-musl/dist/ostracon" /out/usr/bin/ostracon \
-    && install -d -m 700 /out/var/lib/ostracon
+RUN scripts/release --binary && packaging/image-root /out
 
 FROM scratch
 COPY --from=build --chown=65532:65532 /out/ /
