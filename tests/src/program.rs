@@ -164,8 +164,19 @@ impl Home {
 
     /// What a start that fails says, and its exit status.
     pub fn refused(&self) -> (String, i32) {
-        let ended = self.command().output().unwrap();
-        (String::from_utf8(ended.stderr).unwrap(), ended.status.code().unwrap())
+        let mut command = self.command();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            // One that serves instead does not end.
+            if begun.elapsed() > PATIENCE {
+                child.kill().unwrap();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let ended = child.wait_with_output().unwrap();
+        let status = ended.status.code().expect("it ends by itself");
+        (String::from_utf8(ended.stderr).unwrap(), status)
     }
 }
 
