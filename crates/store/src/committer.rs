@@ -239,7 +239,8 @@ impl Drop for RefuseOnPanic<'_> {
 fn wait_for_keeper(shared: &Shared) {
     let (lock, drained) = &shared.drained;
     let mut held = unpoisoned(lock.lock());
-    while shared.overlay.bytes() >= shared.pending_bytes && shared.refused().is_none() {
+    // However little may wait, one group always may: the keeper makes no room where nothing waits.
+    while shared.overlay.len() > 0 && shared.overlay.bytes() >= shared.pending_bytes && shared.refused().is_none() {
         shared.mailbox.nudge();
         held = unpoisoned(drained.wait_timeout(held, Duration::from_millis(50))).0;
     }

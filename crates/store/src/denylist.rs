@@ -427,6 +427,7 @@ impl Denylist {
             waiting: shared.overlay.len(),
             journal_bytes: sealed_bytes.saturating_add(shared.open_segment_bytes.load(Ordering::Relaxed)),
             journal_segments: sealed.len().saturating_add(1),
+            undeleted: unpoisoned(shared.undeleted.lock()).clone(),
             forgotten_until: shared.forgotten_until(),
         }
     }

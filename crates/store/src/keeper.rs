@@ -3,7 +3,7 @@
 //! for something.
 
 use std::{
-    fs,
+    fs, io,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -46,6 +46,9 @@ const BUSY: usize = 1024;
 const SAVE_RECORDS: u64 = 1 << 18;
 const SAVE_AFTER: Duration = Duration::from_mins(10);
 
+/// A segment that could not be deleted is tried again so much later.
+const DELETE_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// Shards whose entries are counted before the overlay is looked at again.
 const COUNTED_A_TURN: usize = 8;
 
@@ -87,6 +90,8 @@ pub(crate) struct Keeper<'a> {
     /// The last record that the prefilter covered when it was saved, if it was, and since when that is not the last.
     filters_saved_at: Option<u64>,
     filters_behind_since: Option<Instant>,
+    /// When a segment could not be deleted.
+    undeleted_since: Option<Instant>,
 }
 
 impl<'a> Keeper<'a> {
@@ -105,6 +110,7 @@ impl<'a> Keeper<'a> {
             file,
             filters_saved_at: None,
             filters_behind_since: None,
+            undeleted_since: None,
         }
     }
 
@@ -117,8 +123,10 @@ impl<'a> Keeper<'a> {
             } else if self.shared.overlay.len() > 0 && self.shared.refused().is_none() {
                 Some(PAUSE)
             } else {
+                let checkpoint = self.unsaved_since.map(|_| CHECKPOINT_AFTER);
+                let delete = self.undeleted_since.map(|_| DELETE_AGAIN_AFTER);
                 let save = self.filters_behind_since.map(|_| SAVE_AFTER);
-                self.unsaved_since.map(|_| CHECKPOINT_AFTER).or(save)
+                checkpoint.or(delete).or(save)
             };
             let orders = self.shared.mailbox.wait(patience);
             more = self.turn().unwrap_or_else(|error| {
@@ -128,13 +136,31 @@ impl<'a> Keeper<'a> {
             for order in orders {
                 // An asker that went away is no failure.
                 match order {
-                    Order::Sweep(until, limit, reply) => drop(reply.send(self.sweep(until, limit))),
-                    Order::Settle(reply) => drop(reply.send(self.settle())),
+                    Order::Sweep(until, limit, reply) => {
+                        let batch = self.sweep(until, limit);
+                        drop(reply.send(self.told(batch)));
+                    }
+                    Order::Settle(reply) => {
+                        let settled = self.settle();
+                        drop(reply.send(self.told(settled)));
+                    }
                     Order::Rebuild(reply) => drop(reply.send(self.rebuild())),
-                    Order::Close(reply) => return drop(reply.send(self.close())),
+                    Order::Close(reply) => {
+                        let closed = self.close();
+                        return drop(reply.send(self.told(closed)));
+                    }
                 }
             }
         }
+    }
+
+    /// What an order came to. One that failed to write has failed for all, and not only for who gave it.
+    fn told<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| {
+            if self.shared.refused().is_none() {
+                self.shared.refuse(error);
+            }
+        })
     }
 
     /// A bounded piece of work; whether there is more.
@@ -154,6 +180,12 @@ impl<'a> Keeper<'a> {
         // Between rounds, also when nothing came since the last.
         if self.round.is_none() && (self.unsaved >= CHECKPOINT_CHANGES || self.unsaved_since.is_some_and(due)) {
             self.save()?;
+        }
+        if self
+            .undeleted_since
+            .is_some_and(|since| since.elapsed() >= DELETE_AGAIN_AFTER)
+        {
+            self.delete_segments();
         }
         if writes {
             // Also within a round, which may be longer than it takes for one to come due.
@@ -280,13 +312,37 @@ impl<'a> Keeper<'a> {
         })?;
         (self.saved, self.unsaved, self.unsaved_since) = (self.applied, 0, None);
         self.shared.figures.checkpointed();
+        self.delete_segments();
+        Ok(())
+    }
+
+    /// Deletes the segments that the last checkpoint makes superfluous. One that cannot be deleted harms nobody: it takes
+    /// space, and is tried again.
+    fn delete_segments(&mut self) {
+        let deleted = self.try_to_delete_segments();
+        self.undeleted_since = deleted.is_err().then(Instant::now);
+        let cause = deleted.err().map(|error| error.to_string().into());
+        let mut undeleted = unpoisoned(self.shared.undeleted.lock());
+        if let Some(cause) = cause.as_ref().filter(|cause| undeleted.as_ref() != Some(cause)) {
+            tracing::warn!(%cause, "could not delete a journal segment that nobody needs; trying again");
+        }
+        *undeleted = cause;
+    }
+
+    fn try_to_delete_segments(&self) -> Result<(), StoreError> {
+        let forgotten_until = self.shared.forgotten_until();
         let mut sealed = unpoisoned(self.shared.sealed.lock());
         // From the oldest on and without gaps: what is left must be replayable. A segment goes when everything in it is
         // past its retention and dropped, so that a rebuild from the rest brings nothing back to life (I1).
         let copied = self.shared.backups.load(Ordering::SeqCst) > 0;
-        let needless = |s: &Sealed| !copied && s.last <= self.applied && s.retained_until <= forgotten_until;
+        let needless = |s: &Sealed| !copied && s.last <= self.saved && s.retained_until <= forgotten_until;
         while let Some(segment) = sealed.first().filter(|s| needless(s)) {
-            fs::remove_file(&segment.path).map_err(|e| StoreError::io(&segment.path, e))?;
+            match fs::remove_file(&segment.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io(&segment.path, error));
+                }
+                _ => {}
+            }
             segment.path.parent().map_or(Ok(()), files::sync_dir)?;
             tracing::debug!(segment = %segment.path.display(), "deleted a journal segment");
             sealed.remove(0);

@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) pending_bytes: usize,
     /// Notified when the keeper has emptied some of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
+    /// Why a journal segment that nobody needs could not be deleted.
+    pub(crate) undeleted: Mutex<Option<Arc<str>>>,
     /// In seconds; see [`Shared::forgotten_until`].
     forgotten_until: AtomicU64,
     refused: OnceLock<Arc<str>>,
@@ -86,6 +88,7 @@ impl Shared {
             reach: Mutex::default(),
             backups: AtomicUsize::new(0),
             drained: Default::default(),
+            undeleted: Mutex::default(),
             forgotten_until: AtomicU64::new(0),
             refused: OnceLock::new(),
             lookups: AtomicU64::new(0),

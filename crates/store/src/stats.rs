@@ -67,6 +67,8 @@ pub struct Stats {
     pub journal_bytes: u64,
     /// Its segments, the open one included.
     pub journal_segments: usize,
+    /// Why a segment that nobody needs could not be deleted, when that was last tried; it is tried again.
+    pub undeleted: Option<Arc<str>>,
     /// What was retained up to this time may have been dropped.
     pub forgotten_until: UnixTime,
 }

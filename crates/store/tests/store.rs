@@ -33,3 +33,5 @@ mod promises;
 mod stored;
 #[path = "store/support.rs"]
 mod support;
+#[path = "store/trouble.rs"]
+mod trouble;
