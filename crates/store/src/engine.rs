@@ -33,7 +33,16 @@ pub(crate) use self::{
     parts::{Parts, is_there},
     survey::{Claim, Survey},
 };
-use crate::{digest::Digest, error::StoreError, files, identity::StoreId, kinds::Kinds, row, tally::Tally};
+use crate::{
+    digest::Digest,
+    error::StoreError,
+    files,
+    identity::StoreId,
+    kinds::Kinds,
+    row,
+    seam::{self, Call},
+    tally::Tally,
+};
 
 /// Left beside the engine's files once they were seen to be damaged, so that the next opening rebuilds them.
 const DAMAGED: &str = "damaged";
@@ -102,6 +111,7 @@ impl Engine {
                 .segment_size(segment_bytes)
         };
         let (db, rows, due, meta) = fence(|| {
+            seam::meet(Call::Engine, dir)?;
             let db = match open_unlocked(&config(SEGMENT_BYTES)) {
                 // Refused before a file was touched: it is not what this one was made with.
                 Err(sled::Error::Unsupported(_)) => open_unlocked(&config(EARLIER_SEGMENT_BYTES))?,
@@ -114,8 +124,11 @@ impl Engine {
         .map_err(|failure| failure.into_error(dir))?;
         let path = dir.join("db");
         let file = File::open(&path)
-            .and_then(|f| f.sync_all().map(|()| f))
-            .map_err(|e| StoreError::io(&path, e))?;
+            .and_then(|f| seam::sync_all(&f, &path).map(|()| f))
+            .map_err(|e| {
+                mark_damaged(dir);
+                StoreError::io(&path, e)
+            })?;
         files::sync_dir(dir)?;
         let engine = Self {
             _last: LastHandle::of(&db),
@@ -140,7 +153,11 @@ impl Engine {
         if let Some(cause) = self.failed.get() {
             return Err(StoreError::Engine(Arc::clone(cause)));
         }
-        fence(operation).map_err(|failure| match failure {
+        fence(|| {
+            seam::meet(Call::Engine, &self.path)?;
+            operation()
+        })
+        .map_err(|failure| match failure {
             Failure::Error(sled::Error::Io(error)) => self.fail_to_write(error),
             other => self.damaged(other.cause()),
         })
@@ -174,9 +191,7 @@ impl Engine {
 
     /// Its files do not say what was written to them: a failure that the next opening mends.
     fn damaged(&self, cause: impl Into<String>) -> StoreError {
-        if let Err(error) = files::write_new(&self.path.join(DAMAGED), b"") {
-            tracing::error!(%error, "could not mark the engine as damaged");
-        }
+        mark_damaged(&self.path);
         self.fail(cause.into())
     }
 
@@ -365,7 +380,11 @@ impl Engine {
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         self.write(|| self.meta.insert(CHECKPOINT, bytes))?;
         self.write(|| self.db.flush())?;
-        self.file.sync_data().map_err(|e| self.fail_to_write(e))
+        seam::sync_data(&self.file, &self.path).map_err(|e| {
+            // What the kernel could not write it takes for written, and the next opening would read it as if it were.
+            mark_damaged(&self.path);
+            self.fail_to_write(e)
+        })
     }
 
     /// Bytes that its files take.
@@ -391,6 +410,13 @@ fn due_key(at: UnixTime, digest: &Digest) -> [u8; 24] {
     key
 }
 
+/// Has the next opening make the engine in `dir` anew.
+fn mark_damaged(dir: &Path) {
+    if let Err(error) = files::write_new(&dir.join(DAMAGED), b"") {
+        tracing::error!(%error, "could not mark the engine as damaged");
+    }
+}
+
 /// Moves a damaged engine out of the way, to be looked at by whoever wants to; answers where it went.
 pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     let aside = (1..1000)
@@ -398,6 +424,7 @@ pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
         .find(|path| !path.exists())
         .ok_or_else(|| StoreError::damaged(dir, "it was damaged a thousand times"))?;
     fs::rename(dir, &aside).map_err(|e| StoreError::io(dir, e))?;
+    dir.parent().map_or(Ok(()), files::sync_dir)?;
     Ok(aside)
 }
 

@@ -2,12 +2,11 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use crate::error::StoreError;
+use crate::{error::StoreError, seam};
 
 /// Makes `dir` and its parents, for the owner alone.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
@@ -26,7 +25,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
         dir
     };
     File::open(dir)
-        .and_then(|d| d.sync_all())
+        .and_then(|d| seam::sync_all(&d, dir))
         .map_err(|e| StoreError::io(dir, e))
 }
 
@@ -40,16 +39,12 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut unfinished: PathBuf = path.into();
     unfinished.add_extension("new");
     let error = |e| StoreError::io(path, e);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(error)?;
-    file.write_all(bytes).map_err(error)?;
-    file.sync_all().map_err(error)?;
-    fs::rename(&unfinished, path).map_err(error)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&unfinished).map_err(error)?;
+    seam::write_all_at(&file, &unfinished, bytes, 0).map_err(error)?;
+    seam::sync_all(&file, &unfinished).map_err(error)?;
+    seam::rename(&unfinished, path).map_err(error)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 

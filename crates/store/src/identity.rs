@@ -2,9 +2,9 @@
 //!
 //! One file, written once: `"OSTRACON"`, format (4 bytes), store id (16), digest key (16), CRC-32 of all before (4).
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
-use crate::{digest::DigestKey, error::StoreError, files};
+use crate::{digest::DigestKey, error::StoreError, files, seam};
 
 const MAGIC: &[u8; 8] = b"OSTRACON";
 /// Up to format 1, the digests of an engine were made otherwise.
@@ -25,7 +25,7 @@ impl Identity {
     /// Reads the identity of the store in `dir`; none if it has none.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>, StoreError> {
         let path = dir.join(FILE);
-        match fs::read(&path) {
+        match seam::read(&path) {
             Ok(bytes) => Self::decode(&bytes, &path).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io(path, e)),

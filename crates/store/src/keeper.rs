@@ -3,7 +3,7 @@
 //! for something.
 
 use std::{
-    fs, io,
+    io,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use crate::{
     mailbox::{Batch, Order},
     overlay::Change,
     prefilter::{Load, SHARDS, saved::SavedFile},
+    seam,
     shared::{Shared, unpoisoned},
 };
 
@@ -337,7 +338,7 @@ impl<'a> Keeper<'a> {
         let copied = self.shared.backups.load(Ordering::SeqCst) > 0;
         let needless = |s: &Sealed| !copied && s.last <= self.saved && s.retained_until <= forgotten_until;
         while let Some(segment) = sealed.first().filter(|s| needless(s)) {
-            match fs::remove_file(&segment.path) {
+            match seam::remove_file(&segment.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StoreError::io(&segment.path, error));
                 }

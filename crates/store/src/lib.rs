@@ -37,6 +37,8 @@ mod denylist;
 mod digest;
 mod engine;
 mod error;
+#[cfg(test)]
+mod faults;
 mod feed;
 mod figures;
 mod files;
@@ -52,6 +54,7 @@ mod overlay;
 mod prefilter;
 mod registry;
 mod row;
+mod seam;
 mod shared;
 mod stats;
 mod sync;

@@ -189,14 +189,90 @@ pub(super) fn read(source: &mut impl io::Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How often the bytes behind a tear are read for their checksums, at most.
+const PASSES: usize = 16;
+
 /// Whether a whole frame begins anywhere in `bytes` that was written when record `number` was on the disk. If so, a frame
 /// before it that should have held that record was damaged later; if not, it may be one that never got there.
+///
+/// Costs one pass, and the checksums of what says that it shows it: so those of whole frames, of which the first ends the
+/// search. Bytes that say so again and again were put there by somebody, and are taken for damage (I5).
 pub(super) fn any_behind(bytes: &[u8], number: u64) -> bool {
-    let shows = |rest| match take(rest) {
-        Ok((Body::Group { synced, .. }, _)) => synced >= number,
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    // A record takes more than a byte, so the numbers of a segment do not run ahead of its length.
+    let is_near = |shown: u64| (number..=number.saturating_add(len)).contains(&shown);
+    let mut left = bytes.len().saturating_mul(PASSES);
+    for at in 0..bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some((_, body)) = shows(rest).filter(|(shown, _)| is_near(*shown)) else {
+            continue;
+        };
+        let Some(after) = left.checked_sub(body) else {
+            return true;
+        };
+        left = after;
+        if take(rest).is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
+/// What the frame at the start of `bytes`, if it is one, shows to have been on the disk, and the length of its body: told
+/// without its checksum.
+fn shows(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let len = usize::try_from(u32::from_be_bytes(*len))
+        .ok()
+        .filter(|len| *len <= MAX_BODY)?;
+    let body = rest.get(4..)?.get(..len)?;
+    let (&kind, content) = body.split_first()?;
+    let (number, rest) = content.split_first_chunk::<8>()?;
+    let number = u64::from_be_bytes(*number);
+    let shown = match kind {
+        GROUP => number.saturating_sub(1),
+        GROUP_AHEAD => u64::from_be_bytes(*rest.first_chunk::<8>()?),
         // All before a seal is synced before it is written.
-        Ok((Body::Seal { last, .. }, _)) => last >= number,
-        Err(NotAFrame) => false,
+        SEAL if rest.len() == 8 => number,
+        _ => return None,
     };
-    (0..bytes.len()).any(|at| bytes.get(at..).is_some_and(shows))
+    Some((shown, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tail of heads that each named all behind them for their body took the square of its length.
+    #[test]
+    fn bytes_that_pretend_to_be_frames_are_damage_before_they_cost_much() {
+        let pretended = |len: usize, number: u64| {
+            let len = u32::try_from(len).unwrap();
+            [&len.to_be_bytes()[..], &[0; 4], &[GROUP], &number.to_be_bytes()].concat()
+        };
+        let size = 2 << 20;
+        let mut bytes = Vec::new();
+        while bytes.len() < size {
+            bytes.extend(pretended(size.saturating_sub(bytes.len()).saturating_sub(HEAD), 8));
+        }
+        assert!(any_behind(&bytes, 7));
+        // Numbers that no frame there can have are not even reckoned.
+        assert!(!any_behind(&bytes, 8));
+        assert!(!any_behind(&pretended(9, 1 << 40), 7));
+    }
+
+    #[test]
+    fn a_frame_behind_shows_what_was_on_the_disk() {
+        let records = [Record::Forget(UnixTime::EPOCH)];
+        let behind = |frame: &[u8]| [&[0, 0, 1, 7, 1][..], frame, &[0; 9]].concat();
+        let group = group(8, 7, &records).unwrap();
+        assert!(any_behind(&behind(&group), 7) && !any_behind(&behind(&group), 8));
+        let ahead = super::group(9, 5, &records).unwrap();
+        assert!(any_behind(&behind(&ahead), 5) && !any_behind(&behind(&ahead), 6));
+        let seal = seal(9, UnixTime::EPOCH);
+        assert!(any_behind(&behind(&seal), 9) && !any_behind(&behind(&seal), 10));
+        let mut damaged = behind(&group);
+        damaged[10] ^= 1;
+        assert!(!any_behind(&damaged, 7));
+    }
 }

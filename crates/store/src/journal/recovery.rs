@@ -1,15 +1,12 @@
 //! Opening a journal that some process left, in whatever way it ended.
 
-use std::{
-    fs::{self, OpenOptions},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use super::{
     Record,
     segment::{self, End, Journal, Sealed},
 };
-use crate::{error::StoreError, files, identity::StoreId};
+use crate::{error::StoreError, files, identity::StoreId, seam};
 
 /// A journal ready for appending.
 #[derive(Debug)]
@@ -79,7 +76,7 @@ pub(crate) fn recover(
             return Err(StoreError::damaged(path, "the segment behind it is missing"));
         }
         if seal.last > from {
-            let bytes = fs::read(path).map_err(|e| StoreError::io(path, e))?;
+            let bytes = seam::read(path).map_err(|e| StoreError::io(path, e))?;
             if !matches!(segment::scan(path, &bytes, &store, &mut each)?.1, End::Sealed(_)) {
                 return Err(StoreError::damaged(path, "its seal does not fit"));
             }
@@ -87,7 +84,7 @@ pub(crate) fn recover(
         sealed.push(seal);
     }
 
-    let bytes = fs::read(last_path).map_err(|e| StoreError::io(last_path, e))?;
+    let bytes = seam::read(last_path).map_err(|e| StoreError::io(last_path, e))?;
     let (tail, end) = segment::scan(last_path, &bytes, &store, &mut each)?;
     if tail.next <= applied {
         let last = tail.next.saturating_sub(1);
@@ -96,6 +93,13 @@ pub(crate) fn recover(
             format!("it ends at record {last}, though {applied} were written"),
         ));
     }
+    let to = match &end {
+        End::Sealed(seal) => seal.bytes,
+        End::Clean | End::Torn(_) => tail.bytes,
+    };
+    segment::write_anew(last_path, &bytes, tail.unproven, to)?;
+    // The same of the name of a segment that was just begun.
+    files::sync_dir(dir)?;
     let journal = match end {
         End::Clean => Journal::resume(dir, store, segment_bytes, last_path.clone(), tail)?,
         End::Torn(cut) => {
@@ -125,8 +129,10 @@ pub(crate) fn recover(
 
 fn cut_off(path: &Path, bytes: u64) -> Result<(), StoreError> {
     let error = |e| StoreError::io(path, e);
-    let file = OpenOptions::new().write(true).open(path).map_err(error)?;
-    file.set_len(bytes).and_then(|()| file.sync_all()).map_err(error)
+    let file = segment::open_to_write(path)?;
+    seam::set_len(&file, path, bytes)
+        .and_then(|()| seam::sync_all(&file, path))
+        .map_err(error)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! may be zeros: space that is there already, so that a sync need not write down where it is.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +19,7 @@ use super::{
     frame::{self, Body},
     synced::Synced,
 };
-use crate::{error::StoreError, files, identity::StoreId};
+use crate::{error::StoreError, files, identity::StoreId, seam};
 
 const MAGIC: &[u8; 8] = b"OSTRJRNL";
 const FORMAT: u32 = 1;
@@ -97,9 +98,10 @@ impl Journal {
             next,
             bytes,
             retained_until,
+            ..
         } = tail;
         // What a killed process had written is in the page cache, and perhaps nowhere else.
-        file.sync_data().map_err(|e| StoreError::io(&path, e))?;
+        seam::sync_data(&file, &path).map_err(|e| StoreError::io(&path, e))?;
         Ok(Self {
             dir: dir.into(),
             store,
@@ -175,9 +177,7 @@ impl Journal {
         if end > self.space {
             self.make_space(end);
         }
-        self.file
-            .write_all_at(frame, self.bytes)
-            .map_err(|e| StoreError::io(&self.path, e))?;
+        seam::write_all_at(&self.file, &self.path, frame, self.bytes).map_err(|e| StoreError::io(&self.path, e))?;
         self.bytes = end;
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Journal {
     fn make_space(&mut self, end: u64) {
         let to = end.saturating_add(AHEAD).min(self.segment_bytes.max(end));
         let missing = usize::try_from(to.saturating_sub(end)).unwrap_or(0);
-        let made = self.file.write_all_at(&vec![0; missing], end);
+        let made = seam::write_all_at(&self.file, &self.path, &vec![0; missing], end);
         self.space = if made.is_ok() { to } else { end };
     }
 
@@ -197,10 +197,10 @@ impl Journal {
         // one can lack it.
         self.synced.sync()?;
         let error = |e| StoreError::io(&self.path, e);
-        self.file.set_len(self.bytes).map_err(error)?;
+        seam::set_len(&self.file, &self.path, self.bytes).map_err(error)?;
         let seal = frame::seal(last, retained_until);
-        self.file.write_all_at(&seal, self.bytes).map_err(error)?;
-        self.file.sync_data().map_err(error)?;
+        seam::write_all_at(&self.file, &self.path, &seal, self.bytes).map_err(error)?;
+        seam::sync_data(&self.file, &self.path).map_err(error)?;
         self.bytes = self.bytes.saturating_add(u64::try_from(seal.len()).unwrap_or(u64::MAX));
         let sealed = Sealed {
             path: self.path.clone(),
@@ -223,7 +223,7 @@ impl Drop for Journal {
     /// Gives back the space that was not used: whoever looks at the files finds frames and nothing else.
     fn drop(&mut self) {
         if self.space > self.bytes
-            && let Err(error) = self.file.set_len(self.bytes)
+            && let Err(error) = seam::set_len(&self.file, &self.path, self.bytes)
         {
             tracing::warn!(%error, "could not give back what the journal did not use");
         }
@@ -237,11 +237,25 @@ fn begin_segment(dir: &Path, store: &StoreId, first: u64) -> Result<PathBuf, Sto
     Ok(path)
 }
 
-fn open_to_write(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .write(true)
-        .mode(0o600)
-        .open(path)
+pub(super) fn open_to_write(path: &Path) -> Result<File, StoreError> {
+    seam::meet(seam::Call::Open, path)
+        .and_then(|()| OpenOptions::new().write(true).mode(0o600).open(path))
+        .map_err(|e| StoreError::io(path, e))
+}
+
+/// Writes anew what `bytes`, which the segment at `path` holds, have between `from` and `to`, and returns when it is on the disk.
+///
+/// The kernel tells of a failed sync once, and what it could not write it takes for written: it can be read for as long as
+/// it is in memory, and another sync finds nothing to do. So what no later frame shows to have been on the disk is not
+/// believed to be there for having been read, or for a sync that succeeds (I4).
+pub(super) fn write_anew(path: &Path, bytes: &[u8], from: u64, to: u64) -> Result<(), StoreError> {
+    let place = |at| usize::try_from(at).unwrap_or(usize::MAX);
+    let Some(tail) = bytes.get(place(from)..place(to)) else {
+        return Ok(());
+    };
+    let file = open_to_write(path)?;
+    seam::write_all_at(&file, path, tail, from)
+        .and_then(|()| seam::sync_data(&file, path))
         .map_err(|e| StoreError::io(path, e))
 }
 
@@ -251,15 +265,19 @@ pub(super) struct Tail {
     pub(super) next: u64,
     pub(super) bytes: u64,
     pub(super) retained_until: UnixTime,
+    /// Where the first frame begins that no later one shows to have been on the disk.
+    pub(super) unproven: u64,
 }
 
 impl Tail {
     /// The end of a segment whose first record is still to come.
     fn empty(next: u64) -> Self {
+        let bytes = u64::try_from(HEADER_BYTES).unwrap_or(0);
         Self {
             next,
-            bytes: u64::try_from(HEADER_BYTES).unwrap_or(0),
+            bytes,
             retained_until: UnixTime::EPOCH,
+            unproven: bytes,
         }
     }
 }
@@ -323,13 +341,15 @@ pub(super) fn scan(
     check_header(path, bytes, store)?;
     let damaged = |at: usize, what: &str| StoreError::damaged(path, format!("{what} at byte {at}"));
     let (mut at, mut next, mut latest) = (HEADER_BYTES, first_of(path).unwrap_or(1), UnixTime::EPOCH);
+    // Where each frame begins of which nothing shows yet that it was on the disk, and its last record.
+    let mut unproven = VecDeque::<(usize, u64)>::new();
     let end = loop {
         let rest = bytes.get(at..).unwrap_or_default();
         if rest.is_empty() {
             break End::Clean;
         }
         match frame::take(rest) {
-            Ok((Body::Group { first, records, .. }, len)) => {
+            Ok((Body::Group { first, synced, records }, len)) => {
                 if first != next {
                     return Err(damaged(at, "a group is out of sequence"));
                 }
@@ -339,6 +359,8 @@ pub(super) fn scan(
                     each(next, record)?;
                     next = next.saturating_add(1);
                 }
+                while unproven.pop_front_if(|(_, last)| *last <= synced).is_some() {}
+                unproven.push_back((at, next.saturating_sub(1)));
                 at = at.saturating_add(len);
             }
             Ok((Body::Seal { last, retained_until }, len)) => {
@@ -347,6 +369,7 @@ pub(super) fn scan(
                     return Err(damaged(at, "a seal does not fit"));
                 }
                 let bytes = u64::try_from(at.saturating_add(len)).unwrap_or(u64::MAX);
+                unproven = VecDeque::from([(at, last)]);
                 break End::Sealed(Sealed {
                     path: path.into(),
                     last,
@@ -371,6 +394,9 @@ pub(super) fn scan(
         next,
         bytes: u64::try_from(at).unwrap_or(u64::MAX),
         retained_until: latest,
+        unproven: unproven
+            .front()
+            .map_or(u64::MAX, |(at, _)| u64::try_from(*at).unwrap_or(u64::MAX)),
     };
     Ok((tail, end))
 }

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::{error::StoreError, shared::unpoisoned};
+use crate::{error::StoreError, seam, shared::unpoisoned};
 
 /// The open end of the journal, as far as syncing it goes. All syncs go through here, since the kernel tells of a failed
 /// one only once.
@@ -78,7 +78,7 @@ impl Synced {
             return Err(error.clone());
         }
         if end.written > self.last() {
-            if let Err(error) = end.file.sync_data() {
+            if let Err(error) = seam::sync_data(&end.file, &end.path) {
                 let error = StoreError::io(&end.path, error);
                 end.failed = Some(error.clone());
                 return Err(error);

@@ -24,6 +24,7 @@ use crate::{
     files,
     identity::StoreId,
     kinds::Kinds,
+    seam,
     shared::unpoisoned,
     sync::{AtomicUsize, Ordering},
 };
@@ -74,12 +75,12 @@ impl SavedFile {
     /// before, and the caller has yet to compare [`Saved::covers`] with the journal.
     pub(crate) fn take(&self, rate: f64) -> Result<Option<Saved>, StoreError> {
         let error = |e| StoreError::io(&self.path, e);
-        let bytes = match fs::read(&self.path) {
+        let bytes = match seam::read(&self.path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(error(e)),
         };
-        fs::remove_file(&self.path).map_err(error)?;
+        seam::remove_file(&self.path).map_err(error)?;
         self.path.parent().map_or(Ok(()), files::sync_dir)?;
         match decode(&bytes, &self.store, rate) {
             Ok(saved) => Ok(Some(saved)),
