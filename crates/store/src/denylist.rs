@@ -95,9 +95,11 @@ impl Denylist {
 
     pub(crate) fn open_locked(dir: &Path, lock: DirLock, options: &Options) -> Result<Self, StoreError> {
         let identity = opening::identity(dir)?;
-        let file = SavedFile::of(dir, identity.id);
+        let file = SavedFile::of(dir, identity.id, lock.last()?);
         // Whether it is wanted or not: it must not outlive what is written from here on.
         let saved = file.take(options.false_positive_rate)?.filter(|_| options.prefilter);
+        // I2: from here on, what is written belongs to this opening, and no filters of an earlier one fit.
+        let file = SavedFile::of(dir, identity.id, Some(lock.begin()?));
         let State {
             engine,
             applied,

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -50,12 +51,19 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 
 /// A directory that this process alone has open, for as long as the value lives.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct DirLock {
+    file: File,
+    path: PathBuf,
+}
+
+/// One opening of a directory, told from all others at random. What was written between two openings is one history.
+pub(crate) type Run = [u8; 16];
 
 impl DirLock {
     pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("lock");
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
@@ -63,10 +71,30 @@ impl DirLock {
             .open(&path)
             .map_err(|e| StoreError::io(&path, e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { file, path }),
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked(dir.into())),
             Err(fs::TryLockError::Error(e)) => Err(StoreError::io(path, e)),
         }
+    }
+
+    /// The last opening of which [`DirLock::begin`] has told; none where none has.
+    pub(crate) fn last(&self) -> Result<Option<Run>, StoreError> {
+        let mut run = Run::default();
+        match self.file.read_exact_at(&mut run, 0) {
+            Ok(()) => Ok(Some(run)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(StoreError::io(&self.path, e)),
+        }
+    }
+
+    /// Begins another. Durable on return.
+    pub(crate) fn begin(&self) -> Result<Run, StoreError> {
+        let error = |e| StoreError::io(&self.path, e);
+        let mut run = Run::default();
+        getrandom::fill(&mut run).map_err(|e| error(io::Error::other(e)))?;
+        seam::write_all_at(&self.file, &self.path, &run, 0).map_err(error)?;
+        seam::sync_all(&self.file, &self.path).map_err(error)?;
+        Ok(run)
     }
 }
 

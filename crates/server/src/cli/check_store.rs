@@ -104,6 +104,7 @@ fn print(out: &mut impl Write, dir: &Path, report: &Report, mended: Option<&Mend
         counts.entries, counts.index_rows
     )?;
     writeln!(out, "sessions  {}", counts.sessions)?;
+    writeln!(out, "audit     {} records", counts.audited)?;
     for (word, all) in [("note", &report.notes), ("FINDING", &report.findings)] {
         for found in all {
             writeln!(out, "\n{word:<9} {}: {}", found.part, found.path.display())?;
@@ -136,6 +137,7 @@ fn as_json(dir: &Path, report: &Report, mended: Option<&Mended>) -> Value {
             "entries": counts.entries,
             "index_rows": counts.index_rows,
             "sessions": counts.sessions,
+            "audit_records": counts.audited,
         },
         "findings": all(&report.findings),
         "notes": all(&report.notes),

@@ -19,6 +19,8 @@ pub struct Flaw {
     pub path: PathBuf,
     /// What.
     pub detail: String,
+    /// Whether it is what a crash leaves at the end of a log: a record that is cut short.
+    pub is_torn: bool,
 }
 
 /// What a log is found to be.
@@ -58,6 +60,7 @@ pub fn verify(dir: &Path, expected: Option<(u64, &str)>) -> Result<Verified, Sto
             verified.flaws.push(Flaw {
                 path: path.clone(),
                 detail,
+                is_torn: false,
             });
         };
         let Some(bytes) = bytes_of(path)? else { continue };
@@ -99,7 +102,11 @@ pub fn verify(dir: &Path, expected: Option<(u64, &str)>) -> Result<Verified, Sto
                 }
                 match &scanned.end {
                     End::Damaged(detail) => flaw(detail.clone()),
-                    End::Torn => flaw("its last record is cut short, as by a crash or while it is written".into()),
+                    End::Torn => verified.flaws.push(Flaw {
+                        path: path.clone(),
+                        detail: "its last record is cut short, as by a crash or while it is written".into(),
+                        is_torn: segments.last().is_some_and(|(_, last)| last == path),
+                    }),
                     End::Closed => closed = true,
                     End::Open => {}
                 }
@@ -114,7 +121,11 @@ pub fn verify(dir: &Path, expected: Option<(u64, &str)>) -> Result<Verified, Sto
     }
     let mut flaw = |detail: String| {
         let path = dir.to_owned();
-        verified.flaws.push(Flaw { path, detail });
+        verified.flaws.push(Flaw {
+            path,
+            detail,
+            is_torn: false,
+        });
     };
     if verified.first > dropped_below {
         flaw(format!(

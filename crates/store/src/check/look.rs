@@ -9,10 +9,12 @@ use ostracon_core::UnixTime;
 
 use super::report::{Part, Remedy, Report};
 use crate::{
+    audit,
     committer::merged,
     digest::Digest,
     engine::{Checkpoint, Claim, Parts, Survey, is_there},
     error::StoreError,
+    files::DirLock,
     identity::Identity,
     journal::{self, Record},
     options::Options,
@@ -50,7 +52,7 @@ pub(super) struct Journaled {
 }
 
 /// Looks at all that is in `dir`.
-pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
+pub(super) fn look(dir: &Path, lock: &DirLock) -> Result<Look, StoreError> {
     let mut look = Look {
         report: Report::default(),
         identity: None,
@@ -85,9 +87,10 @@ pub(super) fn look(dir: &Path) -> Result<Look, StoreError> {
     if let Some(identity) = look.identity.clone() {
         look.journal(dir, &identity)?;
         look.engine(dir, &identity);
-        look.prefilter(dir, &identity);
+        look.prefilter(dir, &identity, lock);
     }
     look.sessions(dir);
+    look.audit(dir);
     Ok(look)
 }
 
@@ -181,8 +184,9 @@ impl Look {
 
     /// Whether the filters as they were saved would be believed, if the next opening wants them at their rate. If not,
     /// nothing is wrong: they are made from the rows.
-    fn prefilter(&mut self, dir: &Path, identity: &Identity) {
-        let file = SavedFile::of(dir, identity.id);
+    fn prefilter(&mut self, dir: &Path, identity: &Identity, lock: &DirLock) {
+        // A name that cannot be read is none that fits.
+        let file = SavedFile::of(dir, identity.id, lock.last().ok().flatten());
         let Journaled { first, last, .. } = self.journal;
         let doubt = match file.look() {
             Ok(None) => return,
@@ -291,6 +295,27 @@ impl Look {
         let problem = "records of the journal are not in the rows, though the checkpoint says so";
         self.report
             .find_many(Part::Checkpoint, &path, lacking, problem, Remedy::Repair);
+    }
+
+    /// Holds the audit log against its own chain. What a crash leaves at its end, the next start cuts off.
+    fn audit(&mut self, dir: &Path) {
+        let path = dir.join("audit");
+        if !path.exists() {
+            return;
+        }
+        match audit::verify(&path, None) {
+            Ok(verified) => {
+                self.report.counts.audited = verified.records;
+                for flaw in verified.flaws {
+                    if flaw.is_torn {
+                        self.report.note(Part::Audit, &flaw.path, flaw.detail);
+                    } else {
+                        self.report.find(Part::Audit, &flaw.path, flaw.detail, Remedy::Inquire);
+                    }
+                }
+            }
+            Err(error) => self.report.find_error(Part::Audit, &path, &error, Remedy::Inquire),
+        }
     }
 
     fn sessions(&mut self, dir: &Path) {

@@ -29,7 +29,7 @@ pub(super) fn rebuild(dir: &Path, lock: DirLock) -> Result<Mended, StoreError> {
         identity,
         unjournaled,
         ..
-    } = look(dir)?;
+    } = look(dir, &lock)?;
     if identity.is_none() {
         // Says what is wrong with it.
         identity_of(dir)?;
@@ -63,8 +63,8 @@ pub(super) fn rebuild(dir: &Path, lock: DirLock) -> Result<Mended, StoreError> {
     Ok(mended)
 }
 
-pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
-    let looked = look(dir)?;
+pub(super) fn repair(dir: &Path, lock: &DirLock) -> Result<Mended, StoreError> {
+    let looked = look(dir, lock)?;
     let identity = identity_of(dir)?;
     // What is newer, or cannot be read today, is not damaged: it would be given up for nothing.
     if let Some(problem @ (StoreError::Newer { .. } | StoreError::Io { .. })) = &looked.journal_problem {
@@ -131,7 +131,8 @@ pub(super) fn repair(dir: &Path) -> Result<Mended, StoreError> {
     let wants_sessions = looked.sessions_want_repair;
     drop(looked);
     // A saved prefilter covers the store as it was.
-    SavedFile::of(dir, identity.id).take(Options::default().false_positive_rate)?;
+    SavedFile::of(dir, identity.id, None).take(Options::default().false_positive_rate)?;
+    lock.begin()?;
     // The engine first: it has all that there is, so that a death in between leaves a store that can be repaired again.
     mended.set_aside.extend(swap(&dir.join("sled"), &fresh)?);
     if let Some(begun) = begun {

@@ -51,14 +51,14 @@ impl ClosedStore {
         })
     }
 
-    /// Walks everything: identity, journal, rows and their index, checkpoint, saved prefilter, list of sessions. Blocks; costs the reading
+    /// Walks everything: identity, journal, rows and their index, checkpoint, saved prefilter, list of sessions, audit log. Blocks; costs the reading
     /// of all of it, a look-up for each record of the journal, and 20 bytes of memory for each entry.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`] when a directory cannot be read. Whatever else is wrong is a finding of the [`Report`].
     pub fn check(&self) -> Result<Report, StoreError> {
-        look::look(&self.dir).map(|look| look.report)
+        look::look(&self.dir, &self.lock).map(|look| look.report)
     }
 
     /// Puts a new engine, with a new index, in the place of the old: from its rows, and from the journal. Where the journal
@@ -70,7 +70,7 @@ impl ClosedStore {
     /// [`StoreError::Damaged`] without an identity, by which alone anything can be read; [`StoreError::Newer`];
     /// [`StoreError::Io`]. The store is then as it was, or can be repaired again.
     pub fn repair(&self) -> Result<Mended, StoreError> {
-        mend::repair(&self.dir)
+        mend::repair(&self.dir, &self.lock)
     }
 
     /// Puts a new engine in the place of the old, from the journal alone.

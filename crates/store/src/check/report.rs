@@ -37,6 +37,8 @@ pub struct Counts {
     pub index_rows: u64,
     /// Listed sessions.
     pub sessions: u64,
+    /// Records of the audit log that are in order.
+    pub audited: u64,
 }
 
 /// What a finding is about.
@@ -57,6 +59,8 @@ pub enum Part {
     Sessions,
     /// The filters as they were saved.
     Prefilter,
+    /// The audit log.
+    Audit,
 }
 
 /// What to do about a finding.
@@ -75,6 +79,8 @@ pub enum Remedy {
     Upgrade,
     /// See to the disk, or to the rights of the file.
     Access,
+    /// Find out who or what changed it: no decision rests on it, and nothing makes it whole again.
+    Inquire,
 }
 
 /// Something in a store that is not as it was left.
@@ -150,6 +156,7 @@ impl Part {
             Self::Index => "index",
             Self::Sessions => "sessions",
             Self::Prefilter => "prefilter",
+            Self::Audit => "audit",
         }
     }
 }
@@ -171,6 +178,7 @@ impl Remedy {
             Self::Restore => "restore",
             Self::Upgrade => "upgrade",
             Self::Access => "access",
+            Self::Inquire => "inquire",
         }
     }
 }
@@ -191,6 +199,10 @@ impl fmt::Display for Remedy {
                  cannot is no longer denied"
             }
             Self::Upgrade => "use a newer version of Ostracon, or restore a backup that this version made",
+            Self::Inquire => {
+                "find out what changed it, and keep it as it is: no decision rests on it, the server goes on behind it, and \
+                 nothing makes it whole again (`ostracon audit --verify` tells more)"
+            }
             Self::Access => "see to the disk and to the rights of the file, then check again",
         })
     }

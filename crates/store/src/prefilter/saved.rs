@@ -1,12 +1,13 @@
 //! The prefilter on the disk, so that a start need not read all rows.
 //!
-//! `prefilter`: `"OSTRBLMF"`, format (4 bytes), store id (16), rate of false positives (8, as a double), sequence number of
-//! the last record that it covers (8), kinds (1); for each shard its capacity (8), how many set bits of it (8), how many of
+//! `prefilter`: `"OSTRBLMF"`, format (4 bytes), store id (16), the opening that saved it (16), rate of false positives (8, as a
+//! double), sequence number of the last record that it covers (8), kinds (1); for each shard its capacity (8), how many set bits of it (8), how many of
 //! these are gone (8), the length of its filter (4) and the filter; CRC-32 of all before (4).
 //!
-//! I2: what lets a filter from a file be believed is that its file is whole, is this store's, and that the journal has
-//! every record behind the last one it covers, from which the opening adds what it lacks. An opening takes the file away
-//! before anything is written, so it never outlives the history that it speaks of.
+//! I2: what lets a filter from a file be believed is that its file is whole, is this store's, was saved by the last process
+//! that had the store open, and that the journal has every record behind the last one it covers, from which the opening adds
+//! what it lacks. Numbers alone would not do: a journal that lost its end gives them once more, to other records. No process
+//! does, and each opening has a name of its own (`DirLock::begin`).
 
 use std::{
     fs, io,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    files,
+    files::{self, Run},
     identity::StoreId,
     kinds::Kinds,
     seam,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"OSTRBLMF";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 pub(crate) const FILE: &str = "prefilter";
 
 /// Where the filters of a store are saved.
@@ -38,6 +39,7 @@ pub(crate) const FILE: &str = "prefilter";
 pub(crate) struct SavedFile {
     path: PathBuf,
     store: StoreId,
+    run: Option<Run>,
 }
 
 /// Filters from a file.
@@ -46,6 +48,7 @@ pub(crate) struct Saved {
     pub(crate) prefilter: Prefilter,
     /// The last record of the journal that they cover.
     pub(crate) covers: Covers,
+    run: Run,
 }
 
 /// Why a file is not believed. Nothing is lost by it: the filters are built from the rows.
@@ -57,6 +60,8 @@ pub(crate) enum Refused {
     Format(u32),
     #[error("it belongs to another store")]
     Store,
+    #[error("it was not saved by the process that had the store open last")]
+    Run,
     #[error("it was made for another rate of false positives")]
     Rate,
     #[error("it does not make sense")]
@@ -64,10 +69,21 @@ pub(crate) enum Refused {
 }
 
 impl SavedFile {
-    pub(crate) fn of(dir: &Path, store: StoreId) -> Self {
+    /// The file of the store in `dir`, which `run` saves, or saved if it was the last to have the store open.
+    pub(crate) fn of(dir: &Path, store: StoreId, run: Option<Run>) -> Self {
         Self {
             path: dir.join(FILE),
             store,
+            run,
+        }
+    }
+
+    fn decode(&self, bytes: &[u8], rate: f64) -> Result<Saved, Refused> {
+        let saved = decode(bytes, &self.store, rate)?;
+        if self.run == Some(saved.run) {
+            Ok(saved)
+        } else {
+            Err(Refused::Run)
         }
     }
 
@@ -82,7 +98,7 @@ impl SavedFile {
         };
         seam::remove_file(&self.path).map_err(error)?;
         self.path.parent().map_or(Ok(()), files::sync_dir)?;
-        match decode(&bytes, &self.store, rate) {
+        match self.decode(&bytes, rate) {
             Ok(saved) => Ok(Some(saved)),
             Err(reason) => {
                 tracing::warn!(file = %self.path.display(), %reason, "the saved prefilter is not believed; building it anew");
@@ -97,7 +113,7 @@ impl SavedFile {
             Ok(bytes) => {
                 // Which rate the next opening asks for is not known here.
                 let rate = rate(&bytes);
-                let saved = rate.and_then(|rate| decode(&bytes, &self.store, rate));
+                let saved = rate.and_then(|rate| self.decode(&bytes, rate));
                 Ok(Some(saved.map(|saved| saved.covers)))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -114,7 +130,7 @@ impl SavedFile {
     ///
     /// What is inserted meanwhile may be in the file or not: it is behind `covers`.
     pub(crate) fn write(&self, prefilter: &Prefilter, covers: u64) -> Result<bool, StoreError> {
-        match encode(prefilter, &self.store, covers) {
+        match encode(prefilter, &self.store, &self.run.unwrap_or_default(), covers) {
             Some(bytes) => files::write_new(&self.path, &bytes).map(|()| true),
             None => Ok(false),
         }
@@ -135,15 +151,16 @@ impl Covers {
 
 /// The rate of false positives that the filters in `bytes` are said to be made for.
 fn rate(bytes: &[u8]) -> Result<f64, Refused> {
-    let mut rest = bytes.get(28..).ok_or(Refused::Checksum)?;
+    let mut rest = bytes.get(44..).ok_or(Refused::Checksum)?;
     take(&mut rest).map(f64::from_be_bytes)
 }
 
-fn encode(prefilter: &Prefilter, store: &StoreId, covers: u64) -> Option<Vec<u8>> {
+fn encode(prefilter: &Prefilter, store: &StoreId, run: &Run, covers: u64) -> Option<Vec<u8>> {
     let mut bytes = [
         &MAGIC[..],
         &FORMAT.to_be_bytes(),
         store,
+        run,
         &prefilter.false_positive_rate.to_be_bytes(),
         &covers.to_be_bytes(),
         &[prefilter.kinds.now().bits()],
@@ -179,6 +196,7 @@ pub(super) fn decode(bytes: &[u8], store: &StoreId, rate: f64) -> Result<Saved, 
     if take(&mut rest)? != *store {
         return Err(Refused::Store);
     }
+    let run = take(&mut rest)?;
     if take(&mut rest)? != rate.to_be_bytes() {
         return Err(Refused::Rate);
     }
@@ -194,7 +212,7 @@ pub(super) fn decode(bytes: &[u8], store: &StoreId, rate: f64) -> Result<Saved, 
     if !rest.is_empty() {
         return Err(Refused::Content);
     }
-    Ok(Saved { prefilter, covers })
+    Ok(Saved { prefilter, covers, run })
 }
 
 fn shard(rest: &mut &[u8], rate: f64) -> Result<Shard, Refused> {

@@ -228,7 +228,7 @@ const STORE: [u8; 16] = [7; 16];
 /// Filters of a thousand in shard 0 and of nothing else, saved in `dir`.
 fn saved_in(dir: &std::path::Path) -> (SavedFile, Vec<u8>) {
     let prefilter = Prefilter::new(0.001);
-    let file = SavedFile::of(dir, STORE);
+    let file = SavedFile::of(dir, STORE, Some([5; 16]));
     assert!(!file.write(&prefilter, 1).unwrap(), "not before all are built");
     for shard in 0..=u8::MAX {
         prefilter.finish_rebuild(shard, &[], Kinds::of(Kind::Session), Load::Quiet);
@@ -274,18 +274,28 @@ fn i2_a_file_that_is_cut_flipped_or_of_another_store_or_rate_is_not_believed() {
     assert!(file.take(0.01).unwrap().is_none(), "another rate");
     put(&good);
     assert!(
-        SavedFile::of(dir.path(), [8; 16]).take(0.001).unwrap().is_none(),
+        SavedFile::of(dir.path(), [8; 16], Some([5; 16]))
+            .take(0.001)
+            .unwrap()
+            .is_none(),
         "another store"
     );
 
+    put(&good);
+    for run in [Some([6; 16]), None] {
+        let of_another = SavedFile::of(dir.path(), STORE, run);
+        assert!(of_another.take(0.001).unwrap().is_none(), "another opening's");
+        put(&good);
+    }
+
     // With a checksum that fits, too, the rest has to make sense.
     let mut newer = good[..good.len() - 4].to_vec();
-    newer[11] = 2;
+    newer[11] = 3;
     newer.extend(crc32fast::hash(&newer).to_be_bytes());
-    assert_eq!(saved::decode(&newer, &STORE, 0.001).unwrap_err(), Refused::Format(2));
+    assert_eq!(saved::decode(&newer, &STORE, 0.001).unwrap_err(), Refused::Format(3));
     let mut other = good[..good.len() - 4].to_vec();
     // The last byte of the first shard's capacity.
-    other[52] ^= 4;
+    other[68] ^= 4;
     other.extend(crc32fast::hash(&other).to_be_bytes());
     assert_eq!(saved::decode(&other, &STORE, 0.001).unwrap_err(), Refused::Content);
 

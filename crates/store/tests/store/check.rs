@@ -379,14 +379,11 @@ fn a_saved_prefilter_is_looked_at_and_left_where_it_is() {
     assert!(notes()[0].contains("its checksum does not fit"));
     fs::write(&path, b"").unwrap();
     assert!(notes()[0].contains("cut short"));
-    // Of a store that has gone further than this one.
+    // Of the same process, which has gone further since.
     fs::write(&path, &good).unwrap();
     let denylist = open(dir.path());
     let earlier = tempfile::tempdir().unwrap();
-    denylist.close().unwrap();
-    drop(denylist);
     snapshot(dir.path(), earlier.path());
-    let denylist = open(dir.path());
     denylist.revoke(revocation(token(700))).unwrap();
     denylist.close().unwrap();
     drop(denylist);
@@ -414,4 +411,35 @@ fn i2_a_prefilter_from_before_a_repair_is_not_believed_after_it() {
     let denylist = open(dir.path());
     assert!(!denylist.prefilter_was_loaded());
     assert!(all_denied(&denylist, 100));
+}
+
+/// Whoever checks a store is told of its audit log as well; what a crash leaves at its end is no finding.
+#[test]
+fn an_audit_log_that_somebody_changed_is_found_and_left_as_it_is() {
+    let dir = closed();
+    let path = dir.path().join("audit");
+    let audit = ostracon_store::audit::Audit::open(&path, &ostracon_store::audit::Options::default(), at(NOW)).unwrap();
+    for n in 0..5 {
+        audit.note(at(NOW), format!("record {n}"));
+    }
+    audit.settle().unwrap();
+    drop(audit);
+    let log = fs::read_dir(&path).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read(&log).unwrap();
+    let report = check(dir.path());
+    assert!(report.is_sound() && report.notes.is_empty(), "{report:?}");
+    assert_eq!(report.counts.audited, 5);
+
+    fs::write(&log, &good[..good.len() - 1]).unwrap();
+    let report = check(dir.path());
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!((report.notes[0].part, report.counts.audited), (Part::Audit, 4));
+
+    let mut bad = good.clone();
+    bad[good.len() / 2] ^= 1;
+    fs::write(&log, &bad).unwrap();
+    let report = check(dir.path());
+    assert_eq!(found(&report), ["audit: record 3 cannot be read [inquire]"]);
+    assert_eq!(report.findings[0].remedy, Remedy::Inquire);
+    assert_eq!(fs::read(&log).unwrap(), bad);
 }
