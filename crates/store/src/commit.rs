@@ -3,13 +3,18 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Condvar, Mutex},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use ostracon_core::Revocation;
 
-use crate::{digest::Digest, error::StoreError, shared::unpoisoned};
+use crate::{
+    digest::Digest,
+    error::StoreError,
+    shared::unpoisoned,
+    sync::{Condvar, Mutex},
+};
 
 /// What stands once a revocation counts.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 //! them go.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use crate::{
     options::Durability,
     overlay::{Change, Changes},
     shared::{Shared, unpoisoned},
+    sync::{Condvar, Mutex},
 };
 
 /// Records that may wait; beyond, writers are told to come again.
@@ -68,10 +69,10 @@ pub(crate) struct Bearer {
 
 /// What becomes durable together, or not at all.
 #[derive(Debug)]
-struct Job {
-    asks: Vec<Ask>,
+pub(crate) struct Job {
+    pub(crate) asks: Vec<Ask>,
     asked: Instant,
-    completion: Completion,
+    pub(crate) completion: Completion,
 }
 
 impl Queue {
@@ -109,7 +110,7 @@ impl Queue {
     ///
     /// As many as were answered a moment ago are likely to come again at once, and those who come late would wait for a
     /// sync more: so they are given a moment.
-    fn take(&self, until: Option<Instant>, company: usize) -> Option<Vec<Job>> {
+    pub(crate) fn take(&self, until: Option<Instant>, company: usize) -> Option<Vec<Job>> {
         if company > 1 {
             let began = Instant::now();
             while unpoisoned(self.state.lock()).jobs.len() < company && began.elapsed() < A_MOMENT {

@@ -48,6 +48,8 @@ mod keeper;
 mod kinds;
 mod listing;
 mod mailbox;
+#[cfg(all(test, loom))]
+mod model;
 mod opening;
 mod options;
 mod overlay;

@@ -1,13 +1,14 @@
 //! Where the keeper is called, and what it can be asked for.
 
-use std::{
-    sync::{Condvar, Mutex, mpsc},
-    time::Duration,
-};
+use std::{sync::mpsc, time::Duration};
 
 use ostracon_core::UnixTime;
 
-use crate::{error::StoreError, shared::unpoisoned};
+use crate::{
+    error::StoreError,
+    shared::unpoisoned,
+    sync::{Condvar, Mutex},
+};
 
 /// What the keeper is asked for.
 #[derive(Debug)]

@@ -9,13 +9,18 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize as Unmodelled, Ordering},
     },
 };
 
 use ostracon_core::Revocation;
 
-use crate::{digest::Digest, prefilter::SHARDS, shared::unpoisoned, sync::RwLock};
+use crate::{
+    digest::Digest,
+    prefilter::SHARDS,
+    shared::unpoisoned,
+    sync::{AtomicUsize, RwLock},
+};
 
 /// What is to be in the engine: a row, or none where it was lifted.
 pub(crate) type Change = Option<Revocation>;
@@ -52,10 +57,10 @@ pub(crate) struct Overlay {
     shards: Vec<RwLock<Generations>>,
     /// The last record of which all is in here or was.
     last: AtomicU64,
-    /// How many changes there are, and about how many bytes they take. Of no weight for what is right, and so not of the
-    /// model.
+    /// How many changes there are: what wakes the keeper hangs on it.
     len: AtomicUsize,
-    bytes: AtomicUsize,
+    /// About how many bytes they take. Of no weight for what is right, and so not of the model.
+    bytes: Unmodelled,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +75,7 @@ impl Default for Overlay {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             last: AtomicU64::new(0),
             len: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            bytes: Unmodelled::new(0),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) enum Call {
 }
 
 #[cfg(not(test))]
-#[inline(always)]
+#[inline]
 #[expect(clippy::unnecessary_wraps, reason = "tests make it fail")]
 pub(crate) fn meet(_: Call, _: &Path) -> io::Result<()> {
     Ok(())

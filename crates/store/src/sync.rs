@@ -1,13 +1,13 @@
-//! The locks and atomics that prefilter and overlay are made of: the standard library's, or loom's, which tries every
-//! way in which threads can meet (`prefilter/model.rs`).
+//! The locks and atomics that queue, mailbox, prefilter and overlay are made of: the standard library's, or loom's, which
+//! tries every way in which threads can meet (`model.rs`, `prefilter/model.rs`).
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    RwLock,
+    Condvar, Mutex, RwLock,
     atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    RwLock,
+    Condvar, Mutex, RwLock,
     atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };

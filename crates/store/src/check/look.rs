@@ -52,7 +52,7 @@ pub(super) struct Journaled {
 }
 
 /// Looks at all that is in `dir`.
-pub(super) fn look(dir: &Path, lock: &DirLock) -> Result<Look, StoreError> {
+pub(super) fn look(dir: &Path, held: &DirLock) -> Result<Look, StoreError> {
     let mut look = Look {
         report: Report::default(),
         identity: None,
@@ -87,7 +87,7 @@ pub(super) fn look(dir: &Path, lock: &DirLock) -> Result<Look, StoreError> {
     if let Some(identity) = look.identity.clone() {
         look.journal(dir, &identity)?;
         look.engine(dir, &identity);
-        look.prefilter(dir, &identity, lock);
+        look.prefilter(dir, &identity, held);
     }
     look.sessions(dir);
     look.audit(dir);

@@ -1,8 +1,10 @@
 //! Faults at the seam (`seam.rs`): of a history that is scripted, each call in turn fails, in each way that it can.
 
 #[cfg(not(loom))]
+#[expect(clippy::arithmetic_side_effects, reason = "tests")]
 mod history;
 #[cfg(not(loom))]
+#[expect(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests;
 
 use std::{
