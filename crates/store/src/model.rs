@@ -130,6 +130,8 @@ fn i9_the_keeper_is_called_for_all_that_waits_and_nothing_is_missed_on_its_way()
                     // `Keeper::run`: with something to write it only pauses.
                     if overlay.len() == 0 {
                         drop(mailbox.wait(None));
+                    } else {
+                        thread::yield_now();
                     }
                     for shard in 0..u8::try_from(SHARDS).unwrap() {
                         unpoisoned(rows.lock()).extend(overlay.turn(shard).keys().copied());
