@@ -1,6 +1,12 @@
 //! `ostracon bench`: that it measures what it says, and leaves nothing behind. What it measures is the machine's business.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use ostracon_tests::binary;
 use serde_json::Value;
@@ -69,4 +75,28 @@ fn people_get_a_table_and_what_cannot_be_is_refused() {
         assert_eq!(done.status.code(), Some(2), "{said}");
         assert!(said.contains(problem), "{said}");
     }
+}
+
+#[test]
+fn who_is_told_to_end_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary());
+    command.args(["bench", "--entries", "1M", "--dir"]).arg(dir.path());
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    // Until there is an engine, far from all of its entries.
+    let is_filling = || {
+        let made = fs::read_dir(dir.path()).unwrap().next();
+        made.is_some_and(|made| made.unwrap().path().join("1000000-on/sled").is_dir())
+    };
+    while !is_filling() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "no store was made");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let told = Command::new("kill")
+        .args(["-s", "TERM", &running.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    assert_eq!(running.wait().unwrap().code(), Some(1));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -5,13 +5,13 @@ mod shown;
 mod store;
 mod writes;
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{fs, io::Write as _, path::PathBuf, process, thread};
 
 use anyhow::{Context as _, anyhow, ensure};
 use ostracon_store::FALSE_POSITIVE_RATES;
 
 use self::{shown::Measured, store::Pair};
-use super::Usage;
+use super::{Usage, serve::told_to_end};
 
 const HELP: &str = r"A store of the size is made twice, with the prefilter and without it, and both are asked the same, in turns.
 Each turn shows by the store's own counters that it went the way that its name says.
@@ -48,6 +48,7 @@ pub(super) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     sizes.sort_unstable();
     sizes.dedup();
     let dir = temporary(arguments.dir.as_deref())?;
+    remove_when_told(dir.path().to_owned())?;
     let mut all = Vec::new();
     for entries in sizes {
         let pair = Pair::filled(dir.path(), entries, rate)?;
@@ -77,6 +78,22 @@ fn temporary(within: Option<&std::path::Path>) -> anyhow::Result<tempfile::TempD
         None => made.tempdir(),
     };
     dir.map_err(|error| usage(format!("--dir: no directory can be made there: {error}")))
+}
+
+/// Leaves nothing of `dir` when the process is told to end: a store of ten million takes gigabytes.
+fn remove_when_told(dir: PathBuf) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = {
+        let _within = runtime.enter();
+        told_to_end()?
+    };
+    thread::spawn(move || {
+        runtime.block_on(told);
+        // The stores are open, and may make another file while these are removed.
+        (0..100).find(|_| fs::remove_dir_all(&dir).is_ok() || !dir.exists());
+        process::exit(1);
+    });
+    Ok(())
 }
 
 fn usage(problem: String) -> anyhow::Error {
