@@ -17,6 +17,7 @@ pub struct Listing {
     // Dropped first: the directory is left before it is removed.
     denylist: Denylist,
     dir: TempDir,
+    options: Options,
 }
 
 fn temporary() -> TempDir {
@@ -30,7 +31,7 @@ impl Listing {
     /// A store without entries.
     #[must_use]
     pub fn empty() -> Self {
-        Self::open(temporary(), true)
+        Self::open(temporary(), Options::default())
     }
 
     /// A store of `entries` entries, [`EXPIRED`](crate::names::EXPIRED) of them expired, with its prefilter built.
@@ -48,35 +49,34 @@ impl Listing {
         denylist.close().expect("closed");
         drop(denylist);
         // Opened anew: what a store is after a start, its filters sized to what it holds.
-        Self::open(dir, true)
+        Self::open(dir, Options::default())
     }
 
     /// The same entries again, in a directory of their own. Closes this one for the time of the copy.
     #[must_use]
-    pub fn copied(self, prefilter: bool) -> (Self, Self) {
-        let Self { denylist, dir } = self;
-        let was_on = denylist.stats().prefilter != PrefilterState::Off;
+    pub fn copied(self, options: &Options) -> (Self, Self) {
+        let Self {
+            denylist,
+            dir,
+            options: own,
+        } = self;
         denylist.close().expect("closed");
         drop(denylist);
         let copy = temporary();
         copy_dir(dir.path(), copy.path());
-        (Self::open(dir, was_on), Self::open(copy, prefilter))
+        (Self::open(dir, own), Self::open(copy, options.clone()))
     }
 
-    fn open(dir: TempDir, prefilter: bool) -> Self {
-        let options = Options {
-            prefilter,
-            ..Options::default()
-        };
+    fn open(dir: TempDir, options: Options) -> Self {
         let denylist = Denylist::open(dir.path(), &options).expect("a store");
         denylist.settle().expect("settled");
-        let expected = if prefilter {
+        let expected = if options.prefilter {
             PrefilterState::Covering
         } else {
             PrefilterState::Off
         };
         assert_eq!(denylist.stats().prefilter, expected);
-        Self { denylist, dir }
+        Self { denylist, dir, options }
     }
 
     /// The denylist itself.
@@ -88,7 +88,7 @@ impl Listing {
     /// Closes the denylist and leaves its directory.
     #[must_use]
     pub fn into_dir(self) -> TempDir {
-        let Self { denylist, dir } = self;
+        let Self { denylist, dir, .. } = self;
         denylist.close().expect("closed");
         dir
     }
@@ -96,8 +96,8 @@ impl Listing {
     /// The store opened again, as after a restart.
     #[must_use]
     pub fn reopened(self) -> Self {
-        let dir = self.into_dir();
-        Self::open(dir, true)
+        let options = self.options.clone();
+        Self::open(self.into_dir(), options)
     }
 
     /// Adds `targets`, and waits until they are where all others are.

@@ -1,7 +1,10 @@
 //! The one source of requests that all servers of a comparison are asked from: connections that are kept, each with one
 //! request under way, on one thread.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{fs, io, net::SocketAddr, sync::Arc, time::Instant};
 
 use tokio::{
@@ -20,6 +23,23 @@ pub struct Request {
     pub bytes: Vec<u8>,
     /// What the answer begins with.
     pub expected: &'static [u8],
+    /// Where in the bytes sixteen digits stand that are others each time, so that what is asked for is new.
+    pub serial: Option<usize>,
+}
+
+/// What the next [serial](Request::serial) is.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Request {
+    /// The bytes as they are sent this time, in `buffer`.
+    fn put(&self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        buffer.extend_from_slice(&self.bytes);
+        let Some(at) = self.serial else { return };
+        let digits = format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let place = buffer.get_mut(at..).and_then(|rest| rest.get_mut(..digits.len()));
+        place.expect("room for the digits").copy_from_slice(digits.as_bytes());
+    }
 }
 
 /// How the end of an answer is known.
@@ -27,7 +47,7 @@ pub struct Request {
 pub enum Protocol {
     /// A head, and a body of `content-length`.
     Http,
-    /// A bulk string of Redis, or none.
+    /// A bulk string of Redis, or none, or a word.
     Redis,
 }
 
@@ -97,12 +117,14 @@ async fn converse(
 ) -> io::Result<Vec<u64>> {
     let mut latencies = Vec::new();
     let mut buffer = Vec::with_capacity(4096);
+    let mut sent = Vec::with_capacity(4096);
     for request in requests.iter().cycle().skip(first) {
         let asked = Instant::now();
         if asked >= until {
             break;
         }
-        stream.write_all(&request.bytes).await?;
+        request.put(&mut sent);
+        stream.write_all(&sent).await?;
         buffer.clear();
         loop {
             let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut buffer)).await??;
@@ -129,7 +151,7 @@ impl Protocol {
     fn is_whole(self, answer: &[u8]) -> bool {
         match self {
             Self::Redis => match answer {
-                [b'$', b'-', ..] => answer.ends_with(b"\r\n"),
+                [b'$', b'-', ..] | [b'+', ..] => answer.ends_with(b"\r\n"),
                 // `$1`, and what it announces, each with its end of line.
                 _ => answer.ends_with(b"\r\n") && answer.split(|byte| *byte == b'\n').count() == 3,
             },
@@ -201,5 +223,6 @@ mod tests {
         assert!(redis("$-1\r\n"));
         assert!(!redis("$1\r\n1"));
         assert!(redis("$1\r\n1\r\n"));
+        assert!(redis("+OK\r\n"));
     }
 }

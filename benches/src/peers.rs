@@ -12,6 +12,11 @@ use std::{
     time::Instant,
 };
 
+use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use crate::issuer::SECRET;
+
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -85,9 +90,45 @@ fn spawn(command: &Command) -> Child {
 /// The server `ostracon` on the store in `home`, which holds a configuration.
 #[must_use]
 pub fn ostracon(program: &Path, config: &Path) -> Process {
+    serving(program, config, |line| line.strip_prefix("public  http://"))
+}
+
+/// The same, asked at its admin listener.
+#[must_use]
+pub fn ostracon_admin(program: &Path, config: &Path) -> Process {
+    serving(program, config, |line| line.strip_prefix("admin   http://"))
+}
+
+fn serving(program: &Path, config: &Path, address: fn(&str) -> Option<&str>) -> Process {
     let mut command = Command::new(program);
     command.args(["serve", "--config"]).arg(config);
-    Process::start(&command, |line| line.strip_prefix("public  http://"))
+    Process::start(&command, address)
+}
+
+/// A client that may revoke, and its secret.
+const CLIENT: (&str, &str) = ("backend", "a secret of a bench, and nothing else");
+
+/// The [client's](configuration_with_client) credentials, as HTTP's Basic scheme has them.
+#[must_use]
+pub fn credentials() -> String {
+    let (id, secret) = CLIENT;
+    BASE64_STANDARD.encode(format!("{id}:{secret}"))
+}
+
+/// [`configuration`] with a client that may revoke.
+#[must_use]
+pub fn configuration_with_client(home: &Path) -> PathBuf {
+    let path = configuration(home, &SECRET, true);
+    let (id, secret) = CLIENT;
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    let hash = hash
+        .as_ref()
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let client = format!("[[clients]]\nid = \"{id}\"\nsecret_sha256 = \"{hash}\"\nroles = [\"revoke\"]\n");
+    let text = fs::read_to_string(&path).expect("the configuration") + &client;
+    fs::write(&path, text).expect("the configuration");
+    path
 }
 
 /// Writes the configuration of a server whose one key is `secret`, and returns where it is.
@@ -141,10 +182,6 @@ pub fn redis(dir: &Path) -> Process {
 /// A Redis that answers a write once its log, in `dir`, is on the disk; none where there is no Redis.
 #[must_use]
 pub fn durable_redis(dir: &Path) -> Option<Process> {
-    let there = Command::new("redis-server")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
     let always = [
         "--appendonly",
         "yes",
@@ -153,7 +190,21 @@ pub fn durable_redis(dir: &Path) -> Option<Process> {
         "--auto-aof-rewrite-percentage",
         "0",
     ];
-    there.is_ok().then(|| started_redis(dir, &always))
+    has_redis().then(|| started_redis(dir, &always))
+}
+
+/// A Redis that keeps nothing; none where there is no Redis.
+#[must_use]
+pub fn memory_redis(dir: &Path) -> Option<Process> {
+    has_redis().then(|| redis(dir))
+}
+
+fn has_redis() -> bool {
+    let there = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    there.is_ok()
 }
 
 /// The bytes of the log of a [durable](durable_redis) Redis in `dir`.
@@ -215,6 +266,24 @@ impl Asking {
         let mut answer = [0; 5];
         self.0.read_exact(&mut answer).expect("an answer");
         assert_eq!(&answer, b"+OK\r\n", "it is set");
+    }
+
+    /// Sends `get`, and says whether there is such a key; its value is `1`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer, or another value.
+    pub fn get(&mut self, get: &[u8]) -> bool {
+        self.0.write_all(get).expect("sent");
+        // Both answers begin with as many bytes as the shorter has.
+        let mut answer = [0; 5];
+        self.0.read_exact(&mut answer).expect("an answer");
+        if &answer == b"$-1\r\n" {
+            return false;
+        }
+        assert_eq!(&answer, b"$1\r\n1", "the value that was set");
+        self.0.read_exact(&mut answer[..2]).expect("the end of it");
+        true
     }
 }
 

@@ -1,17 +1,19 @@
 //! What a denylist asks of a storage engine, asked of three: rows and an index by end of retention, groups that are on the
 //! disk when they are answered, look-ups, and expiry through the index.
 //!
-//! `cargo run --release --manifest-path benches/engines/Cargo.toml [ENTRIES]`
+//! `cargo run --release --manifest-path benches/engines/Cargo.toml [ENTRIES]`; where `OSTRACON_BENCH_REPORT` names a directory,
+//! the figures go into its `engines.json`, too.
 
 mod engines;
 
 use std::{
-    env,
+    env, fs,
     path::Path,
     time::{Duration, Instant},
 };
 
 use engines::{Engine, Entry, Fjall, Redb, Sled};
+use serde_json::{Value, json};
 
 /// Bytes of a row: about what a revocation of a token takes.
 const ROW: usize = 100;
@@ -31,9 +33,19 @@ fn main() {
         "| engine | durable, groups of 1 | of 8 | of 64 | of 8192 | absent, half / 99 % | present, half / 99 % | expiry | disk, bytes an entry |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
-    measure::<Sled>("sled 0.34", entries);
-    measure::<Redb>("redb 4.6", entries);
-    measure::<Fjall>("fjall 3.1", entries);
+    let engines = [
+        measure::<Sled>("sled 0.34", entries),
+        measure::<Redb>("redb 4.6", entries),
+        measure::<Fjall>("fjall 3.1", entries),
+    ];
+    if let Some(dir) = env::var_os("OSTRACON_BENCH_REPORT") {
+        let text = format!(
+            "{:#}\n",
+            json!({ "entries": entries, "row_bytes": ROW, "engines": engines })
+        );
+        fs::create_dir_all(&dir).expect("the directory of the report");
+        fs::write(Path::new(&dir).join("engines.json"), text).expect("the report is written");
+    }
 }
 
 /// Entry number `n`: a key as even as a keyed hash is, one of a hundred ends of retention.
@@ -52,7 +64,7 @@ fn entry(n: u64) -> Entry {
     }
 }
 
-fn measure<E: Engine>(name: &str, entries: u64) {
+fn measure<E: Engine>(name: &str, entries: u64) -> Value {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let engine = E::open(dir.path());
     let mut next = 0;
@@ -66,7 +78,8 @@ fn measure<E: Engine>(name: &str, entries: u64) {
             engine.put(&group);
             next += size as u64;
         }
-        (next - from) as f64 / began.elapsed().as_secs_f64()
+        // None where the groups before it have had all there was.
+        (next > from).then(|| (next - from) as f64 / began.elapsed().as_secs_f64())
     });
     let absent = latencies(|n| assert!(!engine.holds(&entry((1 << 40) + n).key)));
     let step = (next / LOOKUPS).max(1);
@@ -90,14 +103,30 @@ fn measure<E: Engine>(name: &str, entries: u64) {
     let engine = E::open(dir.path());
     assert!(!engine.holds(&entry(0).key) && engine.holds(&entry(next / 100 * 100 - 1).key));
 
-    let [one, eight, many, bulk] = rates.map(|rate| format!("{:.1} k/s", rate / 1e3));
+    let shown = rates.map(|rate| rate.map_or("-".to_owned(), |rate| format!("{:.1} k/s", rate / 1e3)));
+    let [one, eight, many, bulk] = shown;
+    let [told_absent, told_present] =
+        [absent, present].map(|[half, most]| format!("{} / {} µs", micros(half), micros(most)));
     println!(
-        "| {name} | {one} | {eight} | {many} | {bulk} | {absent} | {present} | {:.1} k/s | {disk} |",
+        "| {name} | {one} | {eight} | {many} | {bulk} | {told_absent} | {told_present} | {:.1} k/s | {disk} |",
         expiry / 1e3
     );
+    let groups = GROUPS
+        .iter()
+        .zip(rates)
+        .map(|((size, _), rate)| json!({ "entries": size, "a_second": rate }));
+    let nanos =
+        |[half, most]: [Duration; 2]| json!({ "p50_ns": half.as_nanos() as u64, "p99_ns": most.as_nanos() as u64 });
+    json!({
+        "name": name, "groups": groups.collect::<Value>(), "absent": nanos(absent), "present": nanos(present),
+        "expiry_a_second": expiry, "disk_bytes_an_entry": disk,
+    })
 }
 
-fn latencies(call: impl Fn(u64)) -> String {
+/// The time that half and that 99 in a hundred of the look-ups stayed within, each of them for the second time: what the
+/// first ask for has to be read.
+fn latencies(call: impl Fn(u64)) -> [Duration; 2] {
+    (0..LOOKUPS).for_each(&call);
     let mut taken: Vec<_> = (0..LOOKUPS)
         .map(|n| {
             let began = Instant::now();
@@ -106,8 +135,7 @@ fn latencies(call: impl Fn(u64)) -> String {
         })
         .collect();
     taken.sort();
-    let at = |hundredths: usize| micros(taken[(taken.len() - 1) * hundredths / 100]);
-    format!("{} / {} µs", at(50), at(99))
+    [50, 99].map(|hundredths| taken[(taken.len() - 1) * hundredths / 100])
 }
 
 fn micros(took: Duration) -> String {

@@ -64,7 +64,9 @@ pub(crate) fn write(dir: &Path) {
                 @for section in sections { (section) }
                 h2 { "All tables" }
                 @for bench in ["check", "verify", "revoke"] { (tables(bench, &figures.of(bench))) }
-                (servers(&figures.of("http")))
+                (servers(&figures.of("http"), "servers", "http: GET /auth/verify against each of the others"))
+                (servers(&figures.of("http"), "revoking", "http: POST /v1/revocations against Redis"))
+                (engines(&figures.of("engines")))
                 (steps(&figures.of("scale")))
             }
         }
@@ -122,20 +124,50 @@ fn tables(bench: &str, of: &Value) -> Markup {
     }
 }
 
-fn servers(http: &Value) -> Markup {
+/// What the first of the servers `of` did, against each of the others.
+fn servers(http: &Value, of: &str, title: &str) -> Markup {
+    let ratios = list(http, &format!("{of}_ratios"));
     let number = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
     html! {
-        @if !list(http, "ratios").is_empty() {
-            h3 { "http: Ostracon against each of the others" }
+        @if !ratios.is_empty() {
+            h3 { (title) }
             div.scroll { table {
                 thead { tr { th {} th.n { "requests a second, times" } th.n { "middle half" } th.n { "processor time a request, times" } } }
-                tbody { @for ratio in list(http, "ratios") {
+                tbody { @for ratio in ratios {
                     @let (rate, cost) = (&ratio["rate"], &ratio["processor_time"]);
                     tr { td { (text(ratio, "against")) } td.n { (round(number(rate, "median"))) } td.n { (round(number(rate, "low"))) " to " (round(number(rate, "high"))) } td.n { (round(number(cost, "median"))) } }
                 } }
             } }
         }
-        @for missing in list(http, "missing") { p { "Missing: " (text(missing, "name")) ", which needs " (text(missing, "needs")) } }
+        @for missing in list(http, "missing").iter().filter(|_| of == "servers") { p { "Missing: " (text(missing, "name")) ", which needs " (text(missing, "needs")) } }
+    }
+}
+
+fn engines(of: &Value) -> Markup {
+    let engines = list(of, "engines");
+    let number = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64);
+    let rate = |of: &Value, name: &str| number(of, name).map_or("-".to_owned(), short);
+    let both = |of: &Value| {
+        [number(of, "p50_ns"), number(of, "p99_ns")]
+            .map(|nanos| nanos.map_or("-".to_owned(), time))
+            .join(" / ")
+    };
+    html! {
+        @if !engines.is_empty() {
+            h3 { "engines: the same work on " (short(number(of, "entries").unwrap_or(f64::NAN))) " entries" }
+            div.scroll { table {
+                thead { tr { th {}
+                    @for group in list(&engines[0], "groups") { th.n { "durable a second, " (short(number(group, "entries").unwrap_or(f64::NAN))) " at once" } }
+                    th.n { "not there, half / 99 %" } th.n { "there, half / 99 %" } th.n { "expired a second" } th.n { "bytes an entry" }
+                } }
+                tbody { @for engine in engines { tr {
+                    td { (text(engine, "name")) }
+                    @for group in list(engine, "groups") { td.n { (rate(group, "a_second")) } }
+                    td.n { (both(&engine["absent"])) } td.n { (both(&engine["present"])) }
+                    td.n { (rate(engine, "expiry_a_second")) } td.n { (rate(engine, "disk_bytes_an_entry")) }
+                } } }
+            } }
+        }
     }
 }
 

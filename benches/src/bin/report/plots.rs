@@ -1,6 +1,9 @@
 //! The plots: each from the figures of one bench.
 
-use ostracon_figures::plot::{Axis, Bar, Bars, Lines, PlotError, Series};
+use ostracon_figures::{
+    plot::{Axis, Bar, Bars, Lines, PlotError, Series},
+    rounds::Quartiles,
+};
 use serde_json::Value;
 
 use crate::figures::{Figures, by_number, list, number, quartiles, round, row, short, text, time};
@@ -49,10 +52,14 @@ pub(crate) fn all(figures: &Figures) -> Vec<Plot> {
     vec![
         checks(&figures.of("check")),
         ratios(&figures.of("check")),
+        by_rate(&figures.of("growth")),
+        by_writes(&figures.of("growth")),
+        by_threads(&figures.of("check")),
         throughput(&figures.of("http")),
         distribution(&figures.of("http")),
         tokens(&figures.of("verify")),
         writers(&figures.of("revoke")),
+        revoking(&figures.of("http")),
         waits(&figures.of("scale")),
         false_positives(&figures.of("prefilter")),
     ]
@@ -77,7 +84,7 @@ fn checks(check: &Value) -> Plot {
         ("present, on", "listed, on"),
         ("present, off", "listed, off"),
         ("absent, hash set", "not listed, hash set"),
-        ("absent, sled get", "not listed, bare sled"),
+        ("absent, Redis GET", "not listed, Redis GET"),
     ];
     Plot {
         name: "checks",
@@ -88,7 +95,106 @@ fn checks(check: &Value) -> Plot {
                processor for the next. Without the filter the same question goes down a tree of sled, whose depth grows with \
                the logarithm, and beyond its cache to the page cache and to the disk. What is listed has to be read either \
                way; the filter then only adds its own cost. An exact set in memory is the floor: it takes ten times the \
-               memory of the filter, and is gone with the process.",
+               memory of the filter, and is gone with the process. A Redis takes the way over the loopback and back, whatever it holds. \
+               The curve ends where the filter no longer fits the last cache of the processor: each probe is then a read of memory, \
+               some 100 ns, and no more than that.",
+    }
+}
+
+fn by_rate(growth: &Value) -> Plot {
+    let title = "What a check of an unlisted token costs by the rate of false positives";
+    let of = |name: &str, member: fn(&Value) -> Option<f64>| Series {
+        name: name.to_owned(),
+        points: list(growth, "rates")
+            .iter()
+            .filter_map(|rate| Some((number(rate, "asked_for")?, member(rate)?)))
+            .collect(),
+    };
+    let x = Axis {
+        label: "share of unlisted tokens that may be let pass",
+        is_log: true,
+        shown: |share| format!("{} %", round(share * 100.0)),
+    };
+    let series = [of("a check", |rate| number(rate.get("check_ns")?, "median"))];
+    Plot {
+        name: "by-rate",
+        title,
+        svg: lines(title, x, TIME, &series),
+        said: "A check costs the filter, and in proportion to the rate a look-up in the engine that finds nothing. Above one in a hundred the \
+               look-ups are most of it; below one in a thousand, which is what is built unless told otherwise, there is nothing left to be \
+               spared, and each further power of ten only costs five bits an entry and a few more probes of a cache line.",
+    }
+}
+
+fn by_writes(growth: &Value) -> Plot {
+    let title = "What a check costs while others revoke";
+    let of = |name: &str, member: &str, place: usize| Series {
+        name: name.to_owned(),
+        points: list(growth, "writes")
+            .iter()
+            .filter_map(|beside| {
+                let nanos = list(beside, member).get(place)?.as_f64()?;
+                // Nothing has no place on an axis of powers.
+                Some((number(beside, "a_second")?, nanos)).filter(|(rate, _)| *rate >= 1.0)
+            })
+            .collect(),
+    };
+    let x = Axis {
+        label: "durable revocations a second",
+        is_log: true,
+        shown: short,
+    };
+    let series = [
+        of("not listed, half", "unlisted_ns", 0),
+        of("not listed, 99 %", "unlisted_ns", 1),
+        of("listed, half", "listed_ns", 0),
+        of("listed, 99 %", "listed_ns", 1),
+    ];
+    Plot {
+        name: "by-writes",
+        title,
+        svg: lines(title, x, TIME, &series),
+        said: "A check waits for no writer: what it needs is read from the filter, from what waits for the engine, and from the engine, each \
+               without a lock that is held over a sync. What remains is what two processors have to give: the writer, the thread that \
+               tells the engine and the engine's own take their time and the caches, the more of it the more is written. It ends where \
+               they fill a processor.",
+    }
+}
+
+fn by_threads(check: &Value) -> Plot {
+    let title = "Checks a second by one thread and by two";
+    let rest = "entries, for each of the threads";
+    let largest = by_number(check, rest).max_by(|(one, _), (another, _)| one.total_cmp(another));
+    let tables = list(check, "tables").iter();
+    let table = largest.and_then(|(_, title)| tables.into_iter().find(|table| text(table, "title") == title));
+    let rows = table.map_or(&[][..], |table| list(table, "rows"));
+    let bars: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            let (what, threads) = text(row, "name").rsplit_once(", ")?;
+            let count: f64 = threads.split(' ').next()?.parse().ok()?;
+            let took = quartiles(row)?;
+            let rate = |nanos: f64| count * 1e9 / nanos;
+            let what = what.replace("absent", "not listed").replace("present", "listed");
+            Some(Bar {
+                name: format!("{what}: {threads}"),
+                value: rate(took.median),
+                range: (rate(took.high), rate(took.low)),
+            })
+        })
+        .collect();
+    let x = Axis {
+        label: "checks a second, of all threads",
+        is_log: true,
+        shown: short,
+    };
+    Plot {
+        name: "by-threads",
+        title,
+        svg: Bars { title, x, bars: &bars }.svg(),
+        said: "In the largest store of the run. Threads share the filter, which they only read, and count what they saw in cells of \
+               their own, so that two do nearly twice as much as one, as far as two virtual processors are two. A listed token is looked up \
+               in the engine, whose pages count who reads them.",
     }
 }
 
@@ -129,26 +235,7 @@ fn ratios(check: &Value) -> Plot {
 
 fn throughput(http: &Value) -> Plot {
     let title = "GET /auth/verify: requests a second, 32 clients";
-    let bars: Vec<_> = list(http, "servers")
-        .iter()
-        .filter_map(|server| {
-            let mut rates: Vec<_> = list(server, "requests_a_second")
-                .iter()
-                .filter_map(Value::as_f64)
-                .collect();
-            rates.sort_by(f64::total_cmp);
-            let at = |quarter: usize| {
-                rates
-                    .get(rates.len().saturating_sub(1).saturating_mul(quarter) / 4)
-                    .copied()
-            };
-            Some(Bar {
-                name: text(server, "name").to_owned(),
-                value: at(2)?,
-                range: (at(1)?, at(3)?),
-            })
-        })
-        .collect();
+    let bars = rates(http, "servers");
     let x = Axis {
         label: "requests a second",
         is_log: false,
@@ -162,6 +249,21 @@ fn throughput(http: &Value) -> Plot {
                one of two processors; where it is what is full, the server could do more. hapi and Express verify the signature and \
                ask Redis on every request, as their users write it. A bare Redis GET verifies nothing and is not HTTP.",
     }
+}
+
+/// Requests a second of each server of that comparison.
+fn rates(http: &Value, of: &str) -> Vec<Bar> {
+    let bars = list(http, of).iter().filter_map(|server| {
+        let turns = list(server, "requests_a_second").iter().filter_map(Value::as_f64);
+        let turns: Vec<_> = turns.collect();
+        let Quartiles { low, median, high } = (!turns.is_empty()).then(|| Quartiles::of(turns))?;
+        Some(Bar {
+            name: text(server, "name").to_owned(),
+            value: median,
+            range: (low, high),
+        })
+    });
+    bars.collect()
 }
 
 /// A share of the answers, as how many nines it has.
@@ -270,6 +372,24 @@ fn writers(revoke: &Value) -> Plot {
         said: "One writer is as fast as the disk syncs. More share a sync, so that the rate grows nearly with their number until the \
                processors are full of changing from one thread to the other. The bare file has one thread, which writes all of them as \
                one: what the disk could do.",
+    }
+}
+
+fn revoking(http: &Value) -> Plot {
+    let title = "Durable revocations a second over the wire, 32 clients";
+    let bars = rates(http, "revoking");
+    let x = Axis {
+        label: "a second",
+        is_log: false,
+        shown: short,
+    };
+    Plot {
+        name: "revoking",
+        title,
+        svg: Bars { title, x, bars: &bars }.svg(),
+        said: "POST /v1/revocations, with a client's credentials and a body of JSON, beside a bare SETEX of a Redis that syncs its log before \
+               it answers, on the same disk. Both write what waits as one, so that either syncs a few thousand times a second; the rest \
+               is what a request takes.",
     }
 }
 
