@@ -15,6 +15,8 @@ mod audit;
 mod backchannel;
 #[path = "e2e/bench.rs"]
 mod bench;
+#[path = "e2e/book.rs"]
+mod book;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/check_store.rs"]

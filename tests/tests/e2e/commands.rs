@@ -363,12 +363,41 @@ fn a_server_behind_tls_is_known_by_its_authority() {
 }
 
 #[test]
-fn shells_can_read_what_completes_the_commands() {
+fn a_shell_completes_the_commands() {
     let done = run(Command::new(binary()).args(["completions", "bash"]), "");
     assert!(done.out.contains("check-store") && done.out.contains("--client-secret-file"));
+    let script = r#"
+        set -u
+        source <("$0" completions bash)
+        try() {
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+            _ostracon ostracon "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            echo "${COMPREPLY[@]}"
+        }
+        try ostracon ke
+        try ostracon keys ro
+        try ostracon revoke --reas
+        try ostracon revoke --reason comp
+        try ostracon revoke su
+        try ostracon clients add x --role re
+        complete -p ostracon >/dev/null && echo registered
+    "#;
     let mut bash = Command::new("bash");
-    let read = run(bash.args(["-n"]), &done.out);
-    assert_eq!((read.status, read.err.as_str()), (0, ""));
+    let tried = run(bash.args(["--norc", "-c", script]).arg(binary()), "");
+    let completed: Vec<_> = tried.out.lines().collect();
+    assert_eq!(
+        completed,
+        [
+            "keys",
+            "rotate",
+            "--reason",
+            "compromised",
+            "subject",
+            "revoke read",
+            "registered"
+        ],
+        "{tried:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The console, as an operator uses it: in a browser, by keyboard, on a phone, and without a script.
 
-use ostracon_tests::{Answer, Ask, Browser, Events, Home, KeptCookie, Login, Server, wait_for};
+#[path = "console/plain.rs"]
+mod plain;
+
+use self::plain::Plain;
+use ostracon_tests::{Browser, Home, KeptCookie, Login, Server, wait_for};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -8,49 +12,6 @@ fn home() -> Home {
     let home = Home::new();
     home.configure(|text| text.replace(r#""introspect", "read"]"#, r#""introspect", "read", "admin"]"#));
     home
-}
-
-/// The console without a browser: nothing runs a script there.
-struct Plain {
-    ask: Ask,
-}
-
-impl Plain {
-    fn log_in(server: &Server, secret: &str) -> Self {
-        let nobody = server.admin.as_nobody();
-        let answer = nobody.post_form("/admin/login", &format!("id=backend&secret={secret}"));
-        assert_eq!(
-            (answer.status, answer.header("location")),
-            (303, "/admin/"),
-            "{answer:?}"
-        );
-        Self {
-            ask: nobody.with("Cookie", &pairs(&answer)),
-        }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.ask.get(path)
-    }
-
-    fn is_in(&self) -> bool {
-        match self.get("/admin/") {
-            Answer { status: 200, .. } => true,
-            answer => {
-                assert_eq!((answer.status, answer.header("location")), (303, "/admin/login"));
-                false
-            }
-        }
-    }
-}
-
-/// The cookies that `answer` sets, as a request sends them.
-fn pairs(answer: &Answer) -> String {
-    let set = answer.headers.get_all("set-cookie").iter();
-    let pairs: Vec<_> = set
-        .map(|value| value.to_str().unwrap().split(';').next().unwrap())
-        .collect();
-    pairs.join("; ")
 }
 
 struct Scene {
@@ -62,8 +23,12 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Self {
         let home = home();
-        let server = home.start();
+        let server = home.start_with(variables);
         Self {
             browser: Browser::new(),
             site: format!("http://{}", server.admin.address()),
@@ -75,12 +40,16 @@ impl Scene {
     /// With the client's secret, on the page that one is sent to.
     fn logged_in() -> Self {
         let scene = Self::new();
-        scene.visit("/admin/");
-        scene.browser.write("[name=id]", "backend");
-        scene.browser.write("[name=secret]", scene.home.secret());
-        scene.browser.submit("main button");
-        assert_eq!(scene.path(), "/admin/");
+        scene.log_in();
         scene
+    }
+
+    fn log_in(&self) {
+        self.visit("/admin/");
+        self.browser.write("[name=id]", "backend");
+        self.browser.write("[name=secret]", self.home.secret());
+        self.browser.submit("main button");
+        assert_eq!(self.path(), "/admin/");
     }
 
     fn visit(&self, path: &str) {
@@ -383,260 +352,49 @@ fn pages_fit_and_keep_to_themselves() {
 }
 
 #[test]
-fn a86_other_sites_pages_and_frames_get_nothing() {
-    let home = home();
-    let server = home.start();
-    let plain = Plain::log_in(&server, home.secret());
-    let login = server.log_in("u");
-    let end = format!("sub=u&sid={}&reason=admin&note=", login.sid);
-    for (name, value) in [
-        ("Sec-Fetch-Site", "cross-site"),
-        ("Sec-Fetch-Site", "same-site"),
-        ("Origin", "https://evil.example"),
-        ("Origin", "null"),
-    ] {
-        let foreign = plain.ask.with(name, value);
-        let id = "0".repeat(32);
-        let lift = format!("/admin/revocations/{id}/lift");
-        for (path, form) in [
-            ("/admin/sessions/end", &*end),
-            ("/admin/logout", ""),
-            ("/admin/login", "id=backend&secret=x"),
-            ("/admin/explain", "token=x"),
-            (&lift, "sure=yes"),
-        ] {
-            assert_eq!(foreign.post_form(path, form).status, 403, "{name}: {value} {path}");
-        }
-    }
-    assert!(server.passes(&login.access) && plain.is_in());
-    for path in [
-        "/admin/",
-        "/admin/audit",
-        "/admin/login",
-        "/admin/revocations/x",
-        "/admin/assets/x",
-    ] {
-        let answer = plain.get(path);
-        let policy = answer.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
-        assert!(!policy.contains("unsafe"), "{policy}");
-        assert_eq!(
-            (answer.header("x-frame-options"), answer.header("cache-control")),
-            ("DENY", "no-store")
-        );
-        assert!(!answer.headers.contains_key("www-authenticate"));
-    }
-    // By a page of its own, from whatever name it is reached by.
-    let own = plain.ask.with("Origin", &format!("http://{}", server.admin.address()));
-    let ended = own.post_form("/admin/sessions/end", &end);
-    assert_eq!(
-        (ended.status, ended.header("location")),
-        (303, "/admin/sessions?sub=u&done=session")
-    );
-    assert!(!server.passes(&login.access));
-    let again = own.post_form("/admin/sessions/end", &end);
-    assert_eq!(again.header("location"), "/admin/sessions?sub=u&done=stood");
-}
-
-#[test]
-fn a_client_sees_and_does_what_its_roles_are_for() {
-    let home = Home::new();
-    let server = home.start();
-    let plain = Plain::log_in(&server, home.secret());
-    let receipt = server
-        .admin
-        .post_json("/v1/revocations", &json!({"target": {"kind": "subject", "sub": "u"}}));
-    let path = format!("/admin/revocations/{}", receipt.json()["id"].as_str().unwrap());
-    assert!(
-        plain
-            .get(&path)
-            .body
-            .contains("does not have the role <code>admin</code>")
-    );
-    assert_eq!(plain.ask.post_form(&format!("{path}/lift"), "sure=yes").status, 403);
-    assert_eq!(plain.get(&path).status, 200, "it stands");
-
-    let reload = |from: &str, to: &str| {
-        home.configure(|text| text.replace(from, to));
-        server.hang_up();
-    };
-    reload(r#""revoke", "#, "");
-    wait_for("the role to be gone", || {
-        plain
-            .get("/admin/sessions?sub=v")
-            .body
-            .contains("does not have the role <code>revoke</code>")
-    });
-    let refused = plain.ask.post_form("/admin/sessions/end", "sub=v&reason=admin");
-    assert_eq!(refused.status, 403);
-    reload(r#", "read"]"#, "]");
-    wait_for("the session to be over", || !plain.is_in());
-    let refused = server
-        .admin
-        .as_nobody()
-        .post_form("/admin/login", &format!("id=backend&secret={}", home.secret()));
-    assert_eq!(refused.status, 403);
-    assert!(refused.body.contains("does not have the role read"));
-}
-
-/// Who may issue sessions of any subject for any audience still cannot issue one of the console; and the console's own are
-/// good for nothing else.
-#[test]
-fn nobody_else_makes_a_session_of_the_console() {
-    let home = home();
-    let server = home.start();
-    let plain = Plain::log_in(&server, home.secret());
-    // Also not who copies what the console's own tokens carry.
-    let own = server
-        .admin
-        .as_nobody()
-        .post_form("/admin/login", &format!("id=backend&secret={}", home.secret()));
-    let token = pairs(&own);
-    let token = token.split(['=', ';']).nth(1).unwrap();
-    let badge = crate::refresh::claims(token)["console"].clone();
-    assert!(badge.is_string());
-    for claims in [
-        json!({}),
-        json!({"console": ""}),
-        json!({"console": "AAAA"}),
-        json!({"console": badge}),
-    ] {
-        let body = json!({
-            "sub": "console:backend", "aud": "ostracon-console", "client_id": "backend", "claims": claims,
-        });
-        let login = server.log_in_with(&body);
-        let forged = format!("OSTRACON_CONSOLE={}", login.access);
-        let forged = Plain {
-            ask: server.admin.as_nobody().with("Cookie", &forged),
-        };
-        assert!(!forged.is_in(), "{claims}");
-    }
-    assert_eq!(server.verify(token).problem().0, 401, "it is for nobody else");
-    assert!(plain.is_in());
-    let with_a_bearer = server.admin.as_nobody().bearer(token);
-    assert_eq!(with_a_bearer.get("/admin/").status, 303, "by cookie only");
-    assert_eq!(with_a_bearer.get("/v1/stats").status, 401);
-}
-
-#[test]
-fn tokens_are_refreshed_on_the_way_until_the_session_ends() {
-    let home = home();
-    let server = home.start_with(&[
-        ("OSTRACON_TOKENS__ACCESS_TTL", "1s"),
-        ("OSTRACON_TOKENS__LEEWAY", "0s"),
-        ("OSTRACON_CONSOLE__SESSION_TTL", "5m"),
-    ]);
-    let plain = Plain::log_in(&server, home.secret());
-    let mut next = None;
-    wait_for("another pair", || {
-        let answer = plain.get("/admin/");
-        assert_eq!(answer.status, 200, "one is never sent away");
-        next = Some(answer).filter(|answer| answer.headers.contains_key("set-cookie"));
-        next.is_some()
-    });
-    let next = Plain {
-        ask: server.admin.as_nobody().with("Cookie", &pairs(&next.unwrap())),
-    };
-    assert!(next.is_in());
-    let out = next.ask.post("/admin/logout");
-    assert_eq!((out.status, out.header("location")), (303, "/admin/login?out=1"));
-    assert!(!next.is_in() && !plain.is_in());
-}
-
-#[test]
-fn cookies_are_secure_where_the_page_came_by_tls_and_the_console_can_be_left_out() {
-    let home = home();
-    let server = home.start();
-    let nobody = server.admin.as_nobody();
-    let form = format!("id=backend&secret={}&next=//evil.example", home.secret());
-    let by_tls = nobody
-        .with("Sec-Fetch-Site", "same-origin")
-        .with("Origin", "https://admin.example")
-        .post_form("/admin/login", &form);
-    assert_eq!(
-        (by_tls.status, by_tls.header("location")),
-        (303, "/admin/"),
-        "nowhere else"
-    );
-    for set in by_tls.headers.get_all("set-cookie") {
-        let set = set.to_str().unwrap();
-        assert!(
-            set.starts_with("__Secure-OSTRACON_CONSOLE") && set.ends_with("; Secure"),
-            "{set}"
-        );
-    }
-    let plain = Plain {
-        ask: nobody.with("Cookie", &pairs(&by_tls)),
-    };
-    assert!(plain.is_in());
-    assert_eq!(nobody.get("/admin").header("location"), "/admin/");
-    drop(server);
-    let without = home.start_with(&[("OSTRACON_CONSOLE__ENABLED", "false")]);
-    for path in ["/admin/", "/admin/login", "/admin/audit"] {
-        assert_eq!(without.admin.get(path).problem(), (404, "not_found".into()));
-    }
-}
-
-#[test]
 fn one_logs_in_by_the_name_of_a_host_without_tls() {
     let mut scene = Scene::new();
     // A browser says less of a page that came so: only `Origin`, and only where the page lets it.
     let (_, port) = scene.site.rsplit_once(':').unwrap();
     scene.site = format!("http://admin.test:{port}");
-    scene.visit("/admin/");
-    scene.browser.write("[name=id]", "backend");
-    scene.browser.write("[name=secret]", scene.home.secret());
-    scene.browser.submit("main button");
-    assert_eq!(scene.path(), "/admin/");
+    scene.log_in();
     scene.comes_to_show("Live");
     scene.browser.submit(".logout button");
     assert_eq!(scene.path(), "/admin/login?out=1");
 }
 
 #[test]
-fn what_there_is_not_is_told_on_a_page() {
-    let home = home();
-    let server = home.start();
-    let plain = Plain::log_in(&server, home.secret());
-    let own = plain.ask.with("Sec-Fetch-Site", "same-origin");
-    for (answer, status, allow) in [
-        (plain.get("/admin/nothing"), 404, ""),
-        (plain.get("/admin/sessions/end"), 405, "POST"),
-        (own.post_form("/admin/audit", "a=b"), 405, "GET,HEAD"),
-        (own.post_form("/admin/sessions/end", "sub=%FF&reason=admin"), 400, ""),
-        (own.post_form("/admin/sessions/end", "sub=%4&reason=admin"), 400, ""),
-    ] {
-        assert_eq!(answer.status, status, "{answer:?}");
-        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-        assert!(answer.body.contains("That did not work") && !answer.header("content-security-policy").is_empty());
-        assert_eq!(
-            answer.headers.get("allow").map_or("", |allow| allow.to_str().unwrap()),
-            allow
-        );
-    }
+fn the_place_of_the_keyboard_stays_while_figures_change() {
+    let scene = Scene::logged_in();
+    scene.comes_to_show("Live");
+    scene.browser.run("document.querySelector('#figures a').focus()");
+    let focus = || scene.browser.run("return document.activeElement.getAttribute('href')");
+    let figures = || scene.browser.run("return document.getElementById('figures').innerText");
+    let (at, before) = (focus(), figures());
+    assert_eq!(at, "/admin/revocations?kind=token");
+    wait_for("other figures", || figures() != before);
+    assert_eq!(focus(), at);
 }
 
+/// A page that was refused its stream once loaded itself again, was refused again, and so on.
 #[test]
-fn a_subject_is_whom_was_asked_for_to_the_last_space() {
-    let home = home();
-    let server = home.start();
-    let plain = Plain::log_in(&server, home.secret());
-    server.log_in_with(&json!({"sub": "u ", "device": "Of another"}));
-    assert!(plain.get("/admin/sessions?sub=u+").body.contains("Of another"));
-    assert!(plain.get("/admin/sessions?sub=u").body.contains("No live session"));
-}
-
-#[test]
-fn live_overviews_take_no_stream_of_an_application() {
-    let home = home();
-    let server = home.start_with(&[("OSTRACON_LIMITS__EVENT_STREAMS", "1")]);
-    let plain = Plain::log_in(&server, home.secret());
-    let (live, _told) = plain.ask.open("/admin/live");
-    assert_eq!(live.status, 200);
-    let application = Events::open(&server.admin, "/v1/events").unwrap();
-    assert!(
-        Events::open(&server.admin, "/v1/events").is_err(),
-        "that was its one stream"
-    );
-    drop(application);
+fn an_overview_without_a_stream_waits_for_one_and_is_not_loaded_again() {
+    // A quarter of the connections is for overviews.
+    let scene = Scene::with(&[("OSTRACON_LIMITS__CONNECTIONS", "16")]);
+    let plain = Plain::log_in(&scene.server, scene.home.secret());
+    let taken: Vec<_> = (0..4).map(|_| plain.ask.open("/admin/live")).collect();
+    assert!(taken.iter().all(|(answer, _)| answer.status == 200));
+    assert_eq!(plain.get("/admin/live").status, 503);
+    scene.log_in();
+    scene.browser.run("window.loaded = 'once'");
+    scene.comes_to_show("Not live, trying again");
+    drop(taken);
+    scene.comes_to_show("Pause");
+    wait_for("a stream", || {
+        scene
+            .browser
+            .run("return document.querySelector('[data-live]').hasAttribute('data-on')")
+            == true
+    });
+    assert_eq!(scene.browser.run("return window.loaded"), "once");
 }

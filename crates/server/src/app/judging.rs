@@ -39,13 +39,23 @@ impl App {
             Some(Err(refusal)) => return Err(refusal.into()),
             None => {}
         }
-        let (token, facts) = self.facts(token, now).await?;
+        let look = move |denylist: &Denylist| {
+            let targets = token.targets();
+            let facts = denylist.check(&targets, now)?;
+            // Who logged in after a cut-off is listed, and let in: the filter was right to ask.
+            let mut is_listed = facts.revocation.is_some();
+            for target in targets.iter() {
+                is_listed = is_listed || denylist.entry(target)?.is_some();
+            }
+            Ok((token, facts, is_listed))
+        };
+        let (token, facts, is_listed) = self.look_up(look).await?;
         self.kept
             .metrics
-            .checked(match (&facts.revocation, self.kept.denylist.prefilter()) {
+            .checked(match (is_listed, self.kept.denylist.prefilter()) {
                 (_, PrefilterState::Off | PrefilterState::Building { .. }) => Check::Unfiltered,
-                (Some(_), PrefilterState::Covering) => Check::Hit,
-                (None, PrefilterState::Covering) => Check::FalsePositive,
+                (true, PrefilterState::Covering) => Check::Hit,
+                (false, PrefilterState::Covering) => Check::FalsePositive,
             });
         decide(token.claims(), demand, &facts, &self.policy, now)?;
         Ok(token)

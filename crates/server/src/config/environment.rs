@@ -36,10 +36,14 @@ const LISTS: [&str; 8] = [
     "untyped_logout",
 ];
 
+/// What the commands that ask a server take, from the same environment.
+const OF_COMMANDS: [&str; 3] = ["OSTRACON_SERVER", "OSTRACON_CLIENT", "OSTRACON_CLIENT_SECRET"];
+
 /// The names among `variables` that look like settings and are none: one underscore instead of two, most likely.
 pub(super) fn ignored<'a>(variables: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     let named = variables.into_iter().filter(|name| name.starts_with(PREFIX));
-    let mut ignored: Vec<_> = named.filter(|name| !is_setting(name)).cloned().collect();
+    let is_meant = |name: &&String| is_setting(name) || OF_COMMANDS.contains(&name.as_str());
+    let mut ignored: Vec<_> = named.filter(|name| !is_meant(name)).cloned().collect();
     ignored.sort();
     ignored
 }
@@ -170,6 +174,7 @@ mod tests {
             "OSTRACON_TOKENS_LEEWAY",
             "OSTRACON_TOKENS__LEEWAY",
             "OSTRACON_DATA_DIR",
+            "OSTRACON_CLIENT_SECRET",
             "HOME",
         ]
         .map(str::to_owned);

@@ -54,7 +54,9 @@ pub(super) async fn page(
 }
 
 /// Members that have a column of their own.
-const SHOWN: [&str; 8] = ["at", "kind", "client", "address", "target", "outcome", "reason", "by"];
+const SHOWN: [&str; 9] = [
+    "at", "kind", "client", "address", "target", "targets", "outcome", "reason", "by",
+];
 
 fn row(line: &Line) -> Markup {
     let content = line.content();
@@ -66,7 +68,7 @@ fn row(line: &Line) -> Markup {
             td data-label="What" { (spaced(text("kind").unwrap_or("?"))) }
             td data-label="Who" {
                 @if let Some(client) = text("client").or(text("by")) { code { (client) } }
-                @if let Some(address) = text("address") { span.note { (address) } }
+                @if let Some(address) = text("address") { span.note.whole { (address) } }
             }
             td data-label="To what" { (about(&content)) }
             td data-label="Outcome" { (spaced(text("outcome").unwrap_or(""))) @if let Some(reason) = text("reason") { span.note { (spaced(reason)) } } }
@@ -76,22 +78,32 @@ fn row(line: &Line) -> Markup {
 
 /// What it was done to, and all else that the record says.
 fn about(content: &Map<String, Value>) -> Markup {
-    let target = content.get("target").and_then(Value::as_object);
-    let named = target.map(|target| {
-        let text = |name: &str| target.get(name).and_then(Value::as_str);
-        let name = ["jti", "sid", "sub", "client_id", "kid", "iss"]
-            .into_iter()
-            .find_map(text);
-        (text("kind").unwrap_or(""), name.unwrap_or(""))
-    });
+    let several = content.get("targets").and_then(Value::as_array);
+    let targets = content.get("target").into_iter().chain(several.into_iter().flatten());
     let others: Vec<_> = content
         .iter()
         .filter(|(name, _)| !SHOWN.contains(&name.as_str()))
         .collect();
     html! {
-        @if let Some((kind, name)) = named { span.kind { (kind) } " " code.name { (name) } }
+        @for target in targets { div { (named(target)) } }
         @for (name, value) in others {
-            span.note { (spaced(name)) ": " @match value { Value::String(text) => (text), other => (other) } }
+            span.note {
+                (spaced(name)) ": "
+                @match (name.as_str(), value) {
+                    ("before", Value::Number(at)) => (time(UnixTime::from_secs(at.as_u64().unwrap_or(0)))),
+                    (_, Value::String(text)) => (text),
+                    (_, other) => (other),
+                }
+            }
         }
     }
+}
+
+/// The target that a record names.
+fn named(target: &Value) -> Markup {
+    let text = |name: &str| target.get(name).and_then(Value::as_str);
+    let name = ["jti", "sid", "sub", "client_id", "kid", "iss"]
+        .into_iter()
+        .find_map(text);
+    html! { span.kind { (text("kind").unwrap_or("")) } " " code.name { (name.unwrap_or("")) } }
 }

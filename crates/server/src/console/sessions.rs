@@ -109,7 +109,7 @@ fn row(session: &Listed, sub: &Subject, may_end: bool, now: UnixTime) -> Markup 
     let at = UnixTime::from_secs;
     html! {
         tr {
-            td data-label="Device" { @match &session.device { Some(device) => (device.as_str()), None => span.hint { "not said" } } span.note { code { (session.sid.as_str()) } } }
+            td data-label="Device" { @match &session.device { Some(device) => (device.as_str()), None => span.hint { "not said" } } span.note.whole { code { (session.sid.as_str()) } } }
             td data-label="Client" { code { (session.client_id.as_str()) } }
             td data-label="Began" { (time(at(session.created_at))) }
             td data-label="Last refreshed" { (distance(at(session.refreshed_at), now)) }

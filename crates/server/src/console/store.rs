@@ -47,7 +47,7 @@ pub(super) fn store(told: &Told, expiries: &[(UnixTime, Revocation)], own: &Issu
                             (bytes(u64::try_from(told.prefilter.bytes).unwrap_or(u64::MAX)))
                             @if let Some(fill) = told.prefilter.fill { ", " (percent(fill)) " filled" }
                         }
-                        dt { "Waiting for the engine" }
+                        dt { "Pending" }
                         dd { (count(u64::try_from(store.pending_changes).unwrap_or(u64::MAX))) " changes" }
                         dt { "Commits" }
                         dd { (count(store.commits)) " of " (count(store.committed_records)) " records, " (count(store.failed_commits)) " failed" }
