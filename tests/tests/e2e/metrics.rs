@@ -245,3 +245,19 @@ fn rules_and_dashboard_use_only_figures_that_there_are() {
         promtool(&[verb, what, monitoring().join(file).to_str().unwrap()], "");
     }
 }
+
+/// A user who logged in after a cut-off is listed, and let in: the prefilter was right to ask.
+#[test]
+fn who_logs_in_after_a_cut_off_is_no_false_positive() {
+    let home = Home::new();
+    let server = home.start();
+    let target = json!({"target": {"kind": "subject", "sub": "u"}});
+    assert_eq!(server.admin.post_json("/v1/revocations", &target).status, 201);
+    assert!(server.passes(&server.log_in("u").access));
+    let checks = server.admin.get("/v1/stats").json()["prefilter"]["checks"].take();
+    assert_eq!(
+        (&checks["hit"], &checks["false_positive"]),
+        (&json!(1), &json!(0)),
+        "{checks}"
+    );
+}
