@@ -45,6 +45,10 @@ const CASES: [(&str, Option<&str>); 6] = [
     ("decide", None),
 ];
 
+/// A MAC that is wrong in its first byte, and one that is in its last: who could tell them apart by the time that they take could
+/// guess byte by byte (P25; RFC 7518 §3.2).
+const ALIKE: [&str; 2] = ["HS256, wrong from the first byte on", "HS256, wrong in the last byte"];
+
 /// Where a call of this begins and ends, counting does.
 #[inline(never)]
 fn measured(calls: &mut dyn FnMut()) {
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
             run(case);
             part.into_iter().for_each(run);
         }
+        ALIKE.into_iter().for_each(run);
         return ExitCode::SUCCESS;
     }
     let found: BTreeMap<_, _> = CASES
@@ -80,7 +85,21 @@ fn main() -> ExitCode {
         println!("written to {}", file.display());
         return ExitCode::SUCCESS;
     }
-    compare(&found, &file)
+    if p025_a_wrong_mac_takes_what_any_wrong_mac_takes() {
+        compare(&found, &file)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Whether it makes no difference where a MAC is wrong, to an instruction in each comparison. A comparison that ends at the first
+/// byte that differs would take three or more for each that does not.
+fn p025_a_wrong_mac_takes_what_any_wrong_mac_takes() -> bool {
+    let [first, last] = ALIKE.map(count);
+    let is_alike = first.abs_diff(last) < INPUTS;
+    let word = if is_alike { "" } else { "NOT ALIKE" };
+    println!("a wrong MAC: {first} and {last} instructions in {INPUTS} comparisons {word}\n");
+    is_alike
 }
 
 /// Whether no case takes more than is written down, within the tolerance.
@@ -195,6 +214,19 @@ fn run(case: &str) {
                 });
             }
         }
+        first if ALIKE.contains(&first) => {
+            let party = Party::new(Algorithm::HS256);
+            let issuer = party.ring().issuer(&names::issuer()).expect("an issuer");
+            let key = issuer.key(&names::kid()).expect("a key");
+            let wrong: Vec<_> = inputs()
+                .map(|n| wrong_in(&party.token(n, NOW), first == ALIKE[0]))
+                .collect();
+            twice(&mut || {
+                for token in &wrong {
+                    assert!(!key.verifies(&Compact::split(token).expect("three segments")));
+                }
+            });
+        }
         "recall alone" => {
             let party = Party::new(Algorithm::EdDSA);
             let ring = party.ring().clone().with_memory(&Memory::new(32 << 20));
@@ -230,6 +262,17 @@ fn run(case: &str) {
         }
         other => panic!("no case {other}"),
     }
+}
+
+/// `token` with another first byte of its MAC, or another last one.
+fn wrong_in(token: &str, first: bool) -> String {
+    let (input, mac) = token.rsplit_once('.').expect("three segments");
+    let other = |letter: &str| if letter == "A" { "B" } else { "A" };
+    // The last letter of 43 holds four bits, and two that must be zero (RFC 4648 §3.5); the one before it is of the last byte, too.
+    let place = if first { 0 } else { mac.len().saturating_sub(2) };
+    let (before, rest) = mac.split_at(place);
+    let (letter, after) = rest.split_at(1);
+    format!("{input}.{before}{}{after}", other(letter))
 }
 
 /// A store in which something of every kind is listed, so that none can be passed over.

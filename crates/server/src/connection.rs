@@ -13,7 +13,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, header},
+    response::IntoResponse,
+};
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     server::conn::http1,
@@ -28,15 +33,16 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::{
+    heads::{Answers, MAX_HEAD_BYTES, is_too_large},
     limits::Limits,
     listen::{Cutter, Listener, Peer, Stream},
     metrics::{Connected, Metrics},
-    routes::verify::Shortcut,
+    problem::Problem,
+    routes::{guard, verify::Shortcut},
 };
 
-/// The largest head of a request, in bytes: room for a token in `Authorization`, one in a cookie, and what else a
-/// browser sends along.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// What browsers are told that came by TLS: for a year, never to come without (RFC 6797 §6.1).
+const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// How long a handshake may take at most: it is two round trips, and whoever makes it has sent no request yet.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -101,6 +107,7 @@ where
             _open: metrics.connected(name),
         };
         let acceptor = identity();
+        let is_secure = acceptor.is_some();
         // In a task of its own with its handshake: whoever is slow at it holds up nobody else.
         tokio::spawn(async move {
             let mut connection = connection;
@@ -108,7 +115,7 @@ where
                 .secure(stream, acceptor, limits.header_timeout.min(HANDSHAKE))
                 .await
             {
-                connection.converse(stream).await;
+                connection.converse(stream, is_secure).await;
             }
         });
     }
@@ -156,32 +163,42 @@ impl Connection {
         }
     }
 
-    /// Answers what is asked over `stream`.
-    async fn converse(mut self, stream: Box<dyn Stream>) {
+    /// Answers what is asked over `stream`, which is of TLS or not.
+    async fn converse(mut self, stream: Box<dyn Stream>, is_secure: bool) {
         let activity = Arc::new(Activity::default());
         let answering = Arc::clone(&activity);
         let (router, shortcut, peer) = (self.router, self.shortcut, self.peer);
         let cutter = Cutter::default();
         let to_cut = cutter.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let guard = Answering::begin(&answering);
-            let passed = shortcut.as_ref().and_then(|shortcut| shortcut.pass(&request, peer));
+            let turn = Answering::begin(&answering);
+            let passed = if is_too_large(&request) {
+                let mut refused = Problem::head_too_large().into_response();
+                guard(refused.headers_mut());
+                Some(refused)
+            } else {
+                shortcut.as_ref().and_then(|shortcut| shortcut.pass(&request, peer))
+            };
             let answer = passed.ok_or_else(|| {
                 request.extensions_mut().insert(peer);
                 request.extensions_mut().insert(cutter.clone());
                 router.clone().oneshot(request)
             });
             async move {
-                let answer = match answer {
+                let mut answer = match answer {
                     Ok(passed) => passed,
                     Err(asked) => asked.await?,
                 };
-                Ok::<_, Infallible>(answer.map(|body| Counted { body, _guard: guard }))
+                if is_secure {
+                    answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT);
+                }
+                Ok::<_, Infallible>(answer.map(|body| Counted { body, _guard: turn }))
             }
         });
         let stream = Watched {
             stream,
             activity: Arc::clone(&activity),
+            answers: Answers::default(),
         };
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let told = async { drop(self.ended.changed().await) };
@@ -269,6 +286,7 @@ impl hyper::body::Body for Counted {
 struct Watched {
     stream: Box<dyn Stream>,
     activity: Arc<Activity>,
+    answers: Answers,
 }
 
 impl Watched {
@@ -286,7 +304,8 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let Self { stream, answers, .. } = &mut *self;
+        let written = answers.poll_write(stream, context, bytes);
         self.note(written)
     }
 
@@ -295,6 +314,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // An answer without a body is in one piece.
+        if let [only] = bytes {
+            return self.poll_write(context, only);
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.note(written)
     }
@@ -338,7 +361,7 @@ mod tests {
             _open: Connected::default(),
         };
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
-        let conversation = tokio::spawn(connection.converse(Box::new(stream)));
+        let conversation = tokio::spawn(connection.converse(Box::new(stream), false));
         let read = tokio::task::spawn_blocking(move || {
             let mut theirs = theirs;
             theirs.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -370,7 +393,7 @@ mod tests {
         };
         theirs.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
-        let conversation = tokio::spawn(connection.converse(Box::new(stream)));
+        let conversation = tokio::spawn(connection.converse(Box::new(stream), false));
         tokio::task::yield_now().await;
         drop(ending);
         // Without a time limit of its own: if it waited, this would not end.

@@ -218,6 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn p106_none_never_stands_without_secure() {
+        for same_site in [SameSite::Strict, SameSite::Lax, SameSite::None] {
+            let s = CookieSettings {
+                same_site,
+                ..settings()
+            };
+            let word = format!("SameSite={}", same_site.as_str());
+            for cookie in [&s.access, &s.refresh] {
+                for set in [s.set(cookie, "a", Duration::ZERO).unwrap(), s.clear(cookie)] {
+                    let attributes: Vec<_> = set.split("; ").collect();
+                    assert!(attributes.contains(&"Secure") && attributes.contains(&&*word), "{set}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn p099_p100_clear_repeats_what_was_set() {
         let s = settings();
         let gone = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";

@@ -41,6 +41,7 @@ mod cookies;
 mod credentials;
 mod csrf;
 mod guard;
+mod heads;
 mod history;
 mod issuers;
 mod limits;

@@ -12,7 +12,7 @@ use ostracon_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{answer, client::Role, progress::Progress};
+use crate::{answer, client::Role, heads::MAX_HEAD_BYTES, progress::Progress};
 
 /// A failure as the caller is told of it: a status, a word that programs match on, a sentence for people. As an answer it is
 /// `application/problem+json` (RFC 9457) with the challenge that belongs to it (RFC 6750 §3), and nobody keeps it.
@@ -95,6 +95,24 @@ impl Problem {
             progress: Some(Box::new(progress)),
             ..self
         }
+    }
+
+    fn details(&self) -> Details<'_> {
+        Details {
+            r#type: format!("urn:ostracon:problem:{}", self.code),
+            title: self.code.replace('_', " "),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            progress: self.progress.as_deref(),
+        }
+    }
+
+    /// What an answer with it has for a body.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut body = serde_json::to_vec(&self.details()).unwrap_or_default();
+        body.push(b'\n');
+        body
     }
 
     /// Whether it is no fault of the request.
@@ -225,6 +243,25 @@ impl Problem {
     /// What is asked for contradicts what is revoked.
     pub(crate) fn revoked_ahead(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "revoked_ahead", detail)
+    }
+
+    /// The head of a request is larger than it may be.
+    pub(crate) fn head_too_large() -> Self {
+        let detail =
+            format!("the head of the request is larger than {MAX_HEAD_BYTES} bytes, or has more than 100 fields");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", detail)
+    }
+
+    /// The head of a request is none.
+    pub(crate) fn head_malformed() -> Self {
+        let detail = "the head of the request is not as HTTP has it";
+        Self::new(StatusCode::BAD_REQUEST, "head_malformed", detail)
+    }
+
+    /// A request is for something of too long a name.
+    pub(crate) fn target_too_long() -> Self {
+        let detail = "what is asked for has too long a name";
+        Self::new(StatusCode::URI_TOO_LONG, "target_too_long", detail)
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {
@@ -397,15 +434,7 @@ pub(crate) struct Details<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = answer::Json(Details {
-            r#type: format!("urn:ostracon:problem:{}", self.code),
-            title: self.code.replace('_', " "),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
-            progress: self.progress.as_deref(),
-        });
-        let mut response = (self.status, body).into_response();
+        let mut response = (self.status, answer::Json(self.details())).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -24,6 +24,10 @@ mod claims;
 mod json;
 #[path = "attacks/keys.rs"]
 mod keys;
+#[path = "attacks/requests.rs"]
+mod requests;
+#[path = "attacks/revoking.rs"]
+mod revoking;
 #[path = "attacks/signatures.rs"]
 mod signatures;
 

@@ -79,7 +79,7 @@ fn ask(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> std::io::Result
 }
 
 #[test]
-fn a_listener_speaks_tls_1_2_and_1_3_and_nothing_else() {
+fn p128_a_listener_speaks_tls_1_2_and_1_3_and_nothing_else() {
     let (home, certificate) = secured();
     let server = home.start();
     for (arguments, version) in [
@@ -94,6 +94,8 @@ fn a_listener_speaks_tls_1_2_and_1_3_and_nothing_else() {
         );
         assert!(done.status.success() && body.contains("ready"), "{done:?}");
         assert!(told.contains(version) && told.contains("HTTP/1.1 200"), "{told}");
+        // P128: for a year (ASVS 3.4.1), and only where it has come by TLS (RFC 6797 §7.2).
+        assert!(told.contains("strict-transport-security: max-age=31536000"), "{told}");
     }
     let stranger = ostracon_tests::certificate().0;
     assert_eq!(
@@ -108,7 +110,9 @@ fn a_listener_speaks_tls_1_2_and_1_3_and_nothing_else() {
     let mut answer = Vec::new();
     plain.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.first(), Some(&21), "an alert (RFC 8446 §6): {answer:?}");
-    assert_eq!(server.admin.get("/readyz").status, 200, "the other side is as it was");
+    let admin = server.admin.get("/readyz");
+    assert_eq!(admin.status, 200, "the other side is as it was");
+    assert!(admin.headers.get("strict-transport-security").is_none());
 }
 
 #[test]

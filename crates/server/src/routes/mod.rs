@@ -145,7 +145,7 @@ fn limit<S: Clone + Send + Sync + 'static>(
 }
 
 /// Every answer depends on a token or a moment, unless its route says otherwise; none is what it does not say it is.
-fn guard(headers: &mut HeaderMap) {
+pub(crate) fn guard(headers: &mut HeaderMap) {
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
