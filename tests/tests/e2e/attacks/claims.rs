@@ -1,7 +1,7 @@
 //! Attacks on claims and times: A53 to A62, A79.
 
 use ostracon_tests::now;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Scene, serde_form};
 
@@ -29,8 +29,15 @@ fn a53_a62_claims_and_times() {
     }
     // The leeway is 30 seconds, and its end is outside.
     let now = now();
-    tokens.push(("A55", scene.signed(|claims| claims["exp"] = (now - 30).into())));
-    tokens.push(("A56", scene.with_raw("exp", &format!("{}.999", now - 31))));
+    // Issued before, so that nothing but its end refuses it.
+    for (name, exp) in [("A55", format!("{}", now - 30)), ("A56", format!("{}.999", now - 31))] {
+        let exp: Value = serde_json::from_str(&exp).unwrap();
+        let over = scene.signed(|claims| {
+            claims["iat"] = (now - 300).into();
+            claims["exp"] = exp;
+        });
+        tokens.push((name, over));
+    }
     for nbf in ["\"1\"", "null", "[]", "1e400", "-1e400"] {
         tokens.push(("A57", scene.with_raw("nbf", nbf)));
     }
