@@ -11,6 +11,7 @@
 
 mod application;
 mod browser;
+mod dice;
 mod events;
 mod example;
 mod forge;
@@ -25,6 +26,7 @@ mod websocket;
 
 pub use application::{Application, Arrived, Reply};
 pub use browser::{Browser, KeptCookie};
+pub use dice::Dice;
 pub use events::{Block, Events};
 pub use example::Example;
 pub use forge::{Forge, compact, keyed, segment};

@@ -38,6 +38,7 @@ pub fn built(name: &str) -> &'static Path {
                 "--bin=embedded-axum",
                 "--message-format=json",
             ])
+            .args((!cfg!(debug_assertions)).then_some("--release"))
             .current_dir(root)
             .stderr(Stdio::inherit())
             .output()
@@ -94,6 +95,13 @@ impl Home {
             secret: secret.expect("the secret is shown").to_owned(),
             dir,
         }
+    }
+
+    /// A new one, whose client is an administrator, too.
+    pub fn administered() -> Self {
+        let home = Self::new();
+        home.configure(|text| text.replace(r#""introspect", "read"]"#, r#""introspect", "read", "admin"]"#));
+        home
     }
 
     /// Where it is.
@@ -291,6 +299,20 @@ impl Server {
         self.child.id()
     }
 
+    /// Stops it where it is, and returns once it has stopped.
+    pub fn suspend(&self) {
+        self.signal("STOP");
+        let stat = format!("/proc/{}/stat", self.child.id());
+        // Behind the name, which stands in brackets: the state (proc_pid_stat(5)).
+        let is_stopped = |stat: &str| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'));
+        wait_for("it to be suspended", || is_stopped(&fs::read_to_string(&stat).unwrap()));
+    }
+
+    /// Has it go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
     fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
         let sent = kill.args(["-s", name, &self.child.id().to_string()]).status().unwrap();
@@ -325,9 +347,25 @@ impl Server {
 
     /// The most memory that it has had, in KiB.
     pub fn peak_kib(&self) -> u64 {
+        self.kib("VmHWM:")
+    }
+
+    /// The memory that it has, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.kib("VmRSS:")
+    }
+
+    fn kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many it has of what `/proc` lists of it: of `fd`, or of `task`.
+    pub fn count(&self, what: &str) -> usize {
+        fs::read_dir(format!("/proc/{}/{what}", self.child.id()))
+            .unwrap()
+            .count()
     }
 
     /// What it has logged so far.

@@ -21,6 +21,8 @@ mod book;
 mod browser;
 #[path = "e2e/check_store.rs"]
 mod check_store;
+#[path = "e2e/clock.rs"]
+mod clock;
 #[path = "e2e/commands.rs"]
 mod commands;
 #[path = "e2e/configuration.rs"]
@@ -39,6 +41,8 @@ mod embedded;
 mod events;
 #[path = "e2e/hapi.rs"]
 mod hapi;
+#[path = "e2e/histories.rs"]
+mod histories;
 #[path = "e2e/interop.rs"]
 mod interop;
 #[path = "e2e/issuers.rs"]
@@ -57,6 +61,8 @@ mod logs;
 mod main_job;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/model.rs"]
+mod model;
 #[path = "e2e/oauth.rs"]
 mod oauth;
 #[path = "e2e/offline.rs"]

@@ -128,7 +128,8 @@ impl Parameters {
     }
 }
 
-async fn bytes(request: Request) -> Result<Bytes, Problem> {
+/// The body, whole.
+pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
     to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| {
         if error.into_inner().is::<LengthLimitError>() {
             Problem::body_too_large(MAX_BODY_BYTES)

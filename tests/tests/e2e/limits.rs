@@ -116,3 +116,29 @@ fn a89_parameters_are_bounded() {
         assert!(answer.body.contains("parameters"));
     }
 }
+
+/// A body that nobody wanted is not left in the connection, where it was in the way of the next request.
+#[test]
+fn a_body_that_maintenance_does_not_ask_for_breaks_no_other_request() {
+    let home = Home::new();
+    let server = home.start();
+    for route in ["backup", "sweep", "rebuild-prefilter"] {
+        let mut stream = TcpStream::connect(server.admin.address()).unwrap();
+        let head = format!(
+            "POST /v1/maintenance/{route} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut continued = [0; 25];
+        stream.read_exact(&mut continued).unwrap();
+        assert!(
+            continued.starts_with(b"HTTP/1.1 100 Continue"),
+            "{route}: it is read before anything is answered"
+        );
+        stream
+            .write_all(b"helloGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let answers = rest(stream);
+        assert!(answers.starts_with("HTTP/1.1 401 "), "{answers}");
+        assert!(answers.contains("HTTP/1.1 200 OK"), "{answers}");
+    }
+}

@@ -320,3 +320,29 @@ fn scope_token_ends_the_successor_of_a_refresh_token_too() {
     assert_eq!(server.refresh(&next.refresh).problem().1, "session_revoked");
     assert_eq!(server.refresh(&login.refresh).problem().1, "session_revoked");
 }
+
+/// A token from the future ends what it is of, but its `iat` is no cut-off: its user could not log in until then.
+#[test]
+fn a_token_of_a_clock_that_is_ahead_cuts_nobody_off_in_the_future() {
+    let home = Home::new();
+    let server = home.start();
+    let ahead = now() + 86_400;
+    let token = |typ, sid: &str| {
+        let claims = json!({"iss": "https://auth.example", "sub": "user-42", "jti": format!("of-{sid}"), "sid": sid,
+            "aud": "app", "client_id": "c", "iat": ahead, "exp": ahead + 100});
+        signed(&home.key(), typ, &claims)
+    };
+    let login = server.log_in("user-42");
+    let everywhere = |token: &str| server.public.bearer(token).post("/auth/logout?scope=everywhere");
+    let answer = everywhere(&token(TokenType::Access, "s"));
+    assert_eq!(answer.revoked(), ["subject", "session"], "{answer:?}");
+    assert!(!server.passes(&login.access), "what there was by now has ended");
+    let id = answer.json()["revoked"][0]["id"].as_str().unwrap().to_owned();
+    let cutoff = server.admin.get(&format!("/v1/revocations/{id}")).json()["before"].as_u64();
+    assert!(cutoff.is_some_and(|before| before <= now() + 60), "{cutoff:?}");
+    assert!(server.passes(&server.log_in("user-42").access), "and who logs in is in");
+    assert!(
+        everywhere(&token(TokenType::Access, "s")).revoked().is_empty(),
+        "that token has ended"
+    );
+}

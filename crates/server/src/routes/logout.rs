@@ -95,9 +95,11 @@ pub(crate) async fn out(
         match app.judge_to_end(app.verify(token, typ).await).await {
             Ok(token) => {
                 sub = sub.or_else(|| token.claims().sub().cloned());
-                let asked = revocation(app, &token, scope);
-                let new = asked.filter(|asked| revocations.iter().all(|r| r.target() != asked.target()));
-                revocations.extend(new);
+                for asked in ending(app, &token, scope) {
+                    if revocations.iter().all(|r| r.target() != asked.target()) {
+                        revocations.push(asked);
+                    }
+                }
                 if matches!(scope, LogoutScope::Token) {
                     successors.extend(app.successors(&token));
                 }
@@ -175,19 +177,35 @@ fn scope(query: Option<&str>, form: Option<&str>) -> Result<Option<LogoutScope>,
 }
 
 /// What ends `token` in this `scope`: where it names no session or subject, the token itself.
-fn revocation(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Option<Revocation> {
+fn ending(app: &App, token: &VerifiedToken, scope: LogoutScope) -> Vec<Revocation> {
     let claims = token.claims();
     let iss = claims.iss();
-    let itself = claims.token_id().map(|jti| TargetRef::Token { iss, jti });
-    let target = match scope {
-        LogoutScope::Token => None,
-        LogoutScope::Session => claims.sid().map(|sid| TargetRef::Session { iss, sid }),
-        LogoutScope::Everywhere => claims.sub().map(|sub| TargetRef::Subject { iss, sub }),
+    let itself = || claims.token_id().map(|jti| TargetRef::Token { iss, jti });
+    let session = || claims.sid().map(|sid| TargetRef::Session { iss, sid });
+    let subject = || claims.sub().map(|sub| TargetRef::Subject { iss, sub });
+    let now = app.revoking_at();
+    let iat = claims.iat().unwrap_or(now);
+    // A cut-off in the future would keep the user out until then: one token of a clock that is wrong must not do that. It
+    // does not cover that token either, which is ended by what else it names.
+    let is_ahead = iat > now.saturating_add(app.policy.leeway());
+    let targets = match scope {
+        LogoutScope::Token => [itself(), None],
+        LogoutScope::Session => [session().or_else(itself), None],
+        LogoutScope::Everywhere if is_ahead => [subject(), session().or_else(itself)],
+        LogoutScope::Everywhere => [subject().or_else(itself), None],
     };
-    let target = target.or(itself)?.to_owned();
-    // What ends a token was never before it, whatever the clock says now.
-    let now = claims.iat().map_or(app.revoking_at(), |iat| app.revoking_at().max(iat));
-    Some(Revocation::new(target, Reason::Logout, &app.policy, now).expiring(claims.exp(), &app.policy))
+    let revocation = |target: TargetRef<'_>| {
+        let has_cutoff = target.kind().has_cutoff();
+        // What ends a token was never before it, whatever the clock says now.
+        let at = if is_ahead && has_cutoff { now } else { now.max(iat) };
+        let revocation = Revocation::new(target.to_owned(), Reason::Logout, &app.policy, at);
+        if has_cutoff && is_ahead {
+            revocation
+        } else {
+            revocation.expiring(claims.exp(), &app.policy)
+        }
+    };
+    targets.into_iter().flatten().map(revocation).collect()
 }
 
 /// Ends every other session of the user; this one goes on with the tokens that are answered, the way the old one came. A

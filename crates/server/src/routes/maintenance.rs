@@ -16,6 +16,7 @@ use crate::{
     answer::Json,
     app::App,
     backup::back_up,
+    body,
     client::{Caller, Role},
     problem::Problem,
     sender::Sender,
@@ -31,13 +32,16 @@ pub(super) fn routes() -> OpenApiRouter<Serving> {
 }
 
 /// Who may, and only one at a time. It is held until the work is done, whether the caller waits for it or not.
-fn begin(app: &App, request: &Request, what: &'static str) -> Result<OwnedMutexGuard<()>, Problem> {
-    let caller = Caller::of(request);
+async fn begin(app: &App, request: Request, what: &'static str) -> Result<OwnedMutexGuard<()>, Problem> {
+    let caller = Caller::of(&request);
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
+    // Nothing is asked for by a body, but one that stays in the connection would be in the way of the next request.
+    let body = body::bytes(request).await;
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
+    body?;
     let held = Arc::clone(&app.kept.maintenance).try_lock_owned();
     let held = held.map_err(|_| Problem::maintenance_running())?;
     app.kept.trail.ready()?;
-    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let record = Entry::new("maintenance").by(client.id()).from(&sender);
     app.kept.trail.note(record.with("what", what).outcome("begun"));
     tracing::info!(client = client.id(), what, "maintenance is begun by a client");
@@ -56,6 +60,9 @@ struct Swept {
 }
 
 /// Drops what has expired, now.
+///
+/// Not in the ten minutes after a start or a jump of the clock: what a wrong clock has forgotten is lost, and the sweeper itself
+/// waits for as long. No answer depends on it, since each look at an entry judges its end itself.
 #[utoipa::path(
     post,
     path = "/v1/maintenance/sweep",
@@ -67,7 +74,7 @@ struct Swept {
     )
 )]
 async fn sweep(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let held = begin(&app, &request, "sweep")?;
+    let held = begin(&app, request, "sweep").await?;
     if let Some(wait) = app.clock_unsettled() {
         return Err(Problem::clock_unsettled(wait));
     }
@@ -106,7 +113,7 @@ struct Rebuilt {
     )
 )]
 async fn rebuild_prefilter(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let held = begin(&app, &request, "rebuild-prefilter")?;
+    let held = begin(&app, request, "rebuild-prefilter").await?;
     let begun = Instant::now();
     let rebuild = move |denylist: &Denylist| {
         let _held = held;
@@ -145,7 +152,7 @@ struct BackedUp {
     )
 )]
 async fn backup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let held = begin(&app, &request, "backup")?;
+    let held = begin(&app, request, "backup").await?;
     let into = app.backup_dir.clone();
     let into = into.ok_or_else(|| Problem::not_configured("backup_dir is not in the configuration"))?;
     let (now, begun) = (app.now(), Instant::now());
