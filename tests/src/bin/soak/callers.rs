@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// How long the server waits for a head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long until all must be gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What is sent at first, what again and again, and by how many.
 fn sort(name: &str) -> (&'static [u8], &'static [u8], usize) {
@@ -39,7 +39,7 @@ pub(crate) fn run(name: &str) -> bool {
     let (first, again, many) = sort(name);
     let home = Home::new();
     let server = home.start_with(&[
-        ("OSTRACON_LIMITS__HEADER_TIMEOUT", "10s"),
+        ("OSTRACON_LIMITS__HEADER_TIMEOUT", "60s"),
         ("OSTRACON_LIMITS__CONNECTIONS", "20000"),
     ]);
     let (told, pool) = (Arc::new(Told::default()), Arc::new(Pool::fill(&server, 50)));
