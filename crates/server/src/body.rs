@@ -1,5 +1,7 @@
 //! Bodies and queries of requests, read strictly.
 
+use core::str::FromStr;
+
 use axum::{
     body::{Bytes, to_bytes},
     extract::{FromRequest, Request},
@@ -110,6 +112,11 @@ impl Parameters {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// All of them, in the order in which they stand.
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// The same without those that are empty: a form sends a field that nobody filled in.
     pub(crate) fn filled(self) -> Self {
         Self(self.0.into_iter().filter(|(_, value)| !value.is_empty()).collect())
@@ -126,6 +133,12 @@ impl Parameters {
             )))
         }
     }
+}
+
+/// A number in digits alone, as it is told: a sign in front of it would be a second spelling.
+pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 /// The body, whole.
@@ -154,7 +167,8 @@ fn media_type(headers: &HeaderMap) -> Option<&'static str> {
         .find(|known| essence.eq_ignore_ascii_case(known))
 }
 
-fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// One JSON value, whole.
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     parse(bytes, true)
 }
 
@@ -267,6 +281,14 @@ mod tests {
         }
         assert!(json::<Sample>(b" {} ").is_ok());
         assert!(json::<Sample>(br#"{"before":1,"before":2}"#).is_err());
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        assert_eq!((number("0"), number("184")), (Some(0_u64), Some(184)));
+        for bad in ["", "+7", "-7", " 7", "7 ", "0x7", "\u{661}", "18446744073709551616"] {
+            assert_eq!(number::<u64>(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ mod control;
 mod cookies;
 mod credentials;
 mod csrf;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod heads;
 mod history;

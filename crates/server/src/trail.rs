@@ -99,7 +99,8 @@ impl Entry {
         self.0
     }
 
-    fn into_text(self, at: UnixTime) -> String {
+    /// As it is written at `at`.
+    pub(crate) fn into_text(self, at: UnixTime) -> String {
         Value::Object(self.with("at", at.as_secs()).0).to_string()
     }
 }

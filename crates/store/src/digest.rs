@@ -50,9 +50,10 @@ impl fmt::Display for Digest {
 impl FromStr for Digest {
     type Err = NotADigest;
 
-    /// The 32 hexadecimal digits that it is written as.
+    /// The 32 hexadecimal digits that it is written as, in lower case: it has one spelling.
     fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let digits = text.len() == 32 && text.bytes().all(digit);
         let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
         number.map(|n| Self(n.to_be_bytes())).ok_or(NotADigest)
     }
@@ -60,7 +61,7 @@ impl FromStr for Digest {
 
 /// A text that is no [`Digest`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("must be 32 hexadecimal digits")]
+#[error("must be 32 hexadecimal digits in lower case")]
 pub struct NotADigest;
 
 impl fmt::Debug for Digest {
@@ -196,6 +197,7 @@ mod tests {
             "0a",
             &"0".repeat(33),
             &"g".repeat(32),
+            &"0A".repeat(16),
             &format!("+{}", "0".repeat(31)),
         ] {
             assert_eq!(bad.parse::<Digest>(), Err(NotADigest), "{bad}");

@@ -79,5 +79,8 @@ pub use stats::{Filters, PrefilterState, Stats};
 #[doc(hidden)]
 pub mod fuzzing {
     //! What the fuzz targets reach; no part of the interface.
-    pub use crate::{backup::fuzz_manifest, journal::fuzz_segment, row::fuzz_row};
+    pub use crate::{
+        audit::fuzzing as audit, backup::fuzz_manifest, journal::fuzz_segment, prefilter::saved::fuzzing as prefilter,
+        row::fuzz_row,
+    };
 }

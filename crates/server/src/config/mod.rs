@@ -166,7 +166,7 @@ impl Config {
     /// As for [`Config::load`].
     pub fn check_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let base = path.parent().unwrap_or(Path::new(""));
-        Self::of(Source::read(text, path, variables())?, path, base)
+        Self::of_text(text, path, base, variables())
     }
 
     /// Reads `text`, written as a configuration file is, for a program that has its own way of being configured. Paths in it
@@ -194,8 +194,16 @@ impl Config {
     ///
     /// As for [`Config::load`].
     pub fn from_toml(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        let path = Path::new("the configuration");
-        Self::of(Source::read(text, path, [])?, path, base)
+        Self::of_text(text, Path::new("the configuration"), base, [])
+    }
+
+    pub(crate) fn of_text(
+        text: &str,
+        path: &Path,
+        base: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::of(Source::read(text, path, variables)?, path, base)
     }
 
     fn of(mut source: Source, path: &Path, base: &Path) -> Result<Self, ConfigError> {

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    body::Parameters,
+    body::{Parameters, number},
     client::{Caller, Role},
     openapi::words::Place,
     problem::Problem,
@@ -90,25 +90,25 @@ pub(crate) struct Page {
 
 pub(crate) struct Wanted {
     direction: Direction,
-    cursor: Option<u64>,
-    limit: usize,
+    pub(crate) cursor: Option<u64>,
+    pub(crate) limit: usize,
     /// Members, and what they must be.
     filters: Vec<(&'static str, String)>,
 }
 
 impl Wanted {
     pub(crate) fn parse(query: &Parameters) -> Result<Self, Problem> {
-        let limit = query.value("limit").map_or(Ok(USUAL), str::parse);
-        let cursor = query.value("cursor").map(str::parse).transpose();
+        let limit = query.value("limit").map_or(Some(USUAL), number);
+        let no_cursor = || Problem::request_invalid("cursor is the number of a record");
+        let cursor = query.value("cursor").map(|text| number(text).ok_or_else(no_cursor));
         Ok(Self {
             direction: match query.value("order") {
                 None | Some("newest") => Direction::Newest,
                 Some("oldest") => Direction::Oldest,
                 Some(_) => return Err(Problem::request_invalid("order is newest or oldest")),
             },
-            cursor: cursor.map_err(|_| Problem::request_invalid("cursor is the number of a record"))?,
+            cursor: cursor.transpose()?,
             limit: limit
-                .ok()
                 .filter(|limit| (1..=MOST).contains(limit))
                 .ok_or_else(|| Problem::request_invalid(format!("limit is 1 to {MOST}")))?,
             filters: ["kind", "client", "sub"]
@@ -156,7 +156,7 @@ impl Wanted {
     }
 
     /// The query of the page behind record `last`.
-    fn behind(&self, last: u64) -> Result<String, Problem> {
+    pub(crate) fn behind(&self, last: u64) -> Result<String, Problem> {
         let order = match self.direction {
             Direction::Oldest => "oldest",
             Direction::Newest => "newest",

@@ -15,7 +15,7 @@ use super::revocations::{Answer, answer};
 use crate::{
     answer::Json,
     app::App,
-    body::Parameters,
+    body::{Parameters, number},
     client::{Caller, Client, Role},
     openapi::words::{Name, RevocationId, TargetKind},
     problem::Problem,
@@ -70,9 +70,9 @@ pub(super) struct Listing<'a> {
 
 /// Which entries are meant, by `kind` and `sub` of a query.
 #[derive(Debug)]
-pub(super) struct Filter {
-    kind: Option<Kind>,
-    sub: Option<Subject>,
+pub(crate) struct Filter {
+    pub(crate) kind: Option<Kind>,
+    pub(crate) sub: Option<Subject>,
 }
 
 impl Filter {
@@ -95,20 +95,19 @@ impl Filter {
 }
 
 pub(crate) struct Wanted {
-    filter: Filter,
-    cursor: Option<Digest>,
-    limit: usize,
+    pub(crate) filter: Filter,
+    pub(crate) cursor: Option<Digest>,
+    pub(crate) limit: usize,
 }
 
 impl Wanted {
     pub(crate) fn parse(query: &Parameters) -> Result<Self, Problem> {
         let cursor = query.value("cursor").map(str::parse).transpose();
-        let limit = query.value("limit").map_or(Ok(USUAL), str::parse);
+        let limit = query.value("limit").map_or(Some(USUAL), number);
         Ok(Self {
             filter: Filter::parse(query)?,
             cursor: cursor.map_err(|_| Problem::request_invalid("cursor is none that was answered"))?,
             limit: limit
-                .ok()
                 .filter(|limit| (1..=MOST).contains(limit))
                 .ok_or_else(|| Problem::request_invalid(format!("limit is 1 to {MOST}")))?,
         })

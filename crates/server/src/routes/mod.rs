@@ -3,7 +3,7 @@
 pub(crate) mod audit;
 mod backchannel;
 mod batch;
-mod events;
+pub(crate) mod events;
 pub(crate) mod explain;
 mod health;
 mod jwks;

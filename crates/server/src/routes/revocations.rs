@@ -21,7 +21,7 @@ use crate::{
     problem::Problem,
     sender::{Actor, Sender},
     strict::Object,
-    terms::{Wish, Written},
+    terms::{Terms, Wish, Written},
     trail::Entry,
 };
 
@@ -31,13 +31,13 @@ use crate::{
     as = RevocationRequest,
     example = json!({"target": {"kind": "subject", "sub": "user-42"}, "reason": "password_change", "note": "ticket 4711"})
 )]
-pub(super) struct Body {
+pub(crate) struct Body {
     /// What is to end: this or `token`.
     #[schema(value_type = Option<TargetSchema>)]
-    target: Option<Object>,
+    pub(crate) target: Option<Object>,
     /// A token that is to end itself, once it is verified: this or `target`.
     #[schema(value_type = Option<Token>)]
-    token: Option<String>,
+    pub(crate) token: Option<String>,
     /// When the token of the target ends; without it the longest lifetime is assumed.
     #[schema(value_type = Option<Seconds>)]
     exp: Option<u64>,
@@ -159,17 +159,8 @@ pub(super) enum Asked {
 }
 
 pub(super) async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
-    match (body.target, &body.token) {
-        (Some(Object(target)), None) => {
-            let terms = app.terms();
-            let wish = Wish {
-                before: body.before.map(UnixTime::from_secs),
-                exp: body.exp.map(UnixTime::from_secs),
-                reason: body.reason,
-                note: body.note,
-            };
-            terms.revocation(terms.target(target)?, wish).map(Asked::New)
-        }
+    match (&body.target, &body.token) {
+        (Some(_), None) => by_target(&app.terms(), body).map(Asked::New),
         (None, Some(token)) => {
             if body.before.is_some() || body.exp.is_some() {
                 return Err(Problem::member_invalid(
@@ -184,6 +175,18 @@ pub(super) async fn asked(app: &App, body: Body) -> Result<Asked, Problem> {
             "exactly one of target and token is needed",
         )),
     }
+}
+
+/// The revocation that is asked for where a target is named and no token.
+pub(crate) fn by_target(terms: &Terms<'_>, body: Body) -> Result<Revocation, Problem> {
+    let Object(target) = body.target.unwrap_or_default();
+    let wish = Wish {
+        before: body.before.map(UnixTime::from_secs),
+        exp: body.exp.map(UnixTime::from_secs),
+        reason: body.reason,
+        note: body.note,
+    };
+    terms.revocation(terms.target(target)?, wish)
 }
 
 async fn by_token(app: &App, token: &str, reason: Reason, note: Option<Note>) -> Result<Asked, Problem> {

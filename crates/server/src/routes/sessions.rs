@@ -32,7 +32,7 @@ use crate::{
     as = LoginRequest,
     example = json!({"sub": "user-42", "aud": "shop", "client_id": "web", "scope": "read write", "claims": {"role": "editor"}, "device": "Firefox"})
 )]
-pub(super) struct Body {
+pub(crate) struct Body {
     /// The user.
     #[schema(value_type = Name)]
     sub: Subject,
@@ -71,7 +71,7 @@ pub(super) struct LoggedIn<'a> {
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Audience)]
-pub(super) enum OneOrMany {
+pub(crate) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
@@ -122,7 +122,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         .into_response())
 }
 
-fn login(body: Body, caller: &str) -> Result<Login, Problem> {
+pub(crate) fn login(body: Body, caller: &str) -> Result<Login, Problem> {
     let aud = match body.aud {
         None => Vec::new(),
         // Nobody is not the same as nothing said.

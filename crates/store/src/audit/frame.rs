@@ -84,7 +84,7 @@ fn body(kind: u8, number: u64, at: UnixTime, content: &[u8]) -> Vec<u8> {
     [&[kind][..], &number.to_be_bytes(), &at.as_secs().to_be_bytes(), content].concat()
 }
 
-fn framed(body: &[u8], hash: &Hash) -> Vec<u8> {
+pub(super) fn framed(body: &[u8], hash: &Hash) -> Vec<u8> {
     let mut crc = crc32fast::Hasher::new();
     crc.update(body);
     crc.update(hash);
@@ -170,9 +170,15 @@ pub(super) fn take(bytes: &[u8]) -> Result<(Framed<'_>, usize), NotAFrame> {
         END => return Ok((Framed::End { next: number }, both.len().saturating_add(8))),
         _ => return Err(NotAFrame),
     };
+    let secs = u64::from_be_bytes(*at);
+    let at = UnixTime::from_secs(secs);
+    if at.as_secs() != secs {
+        // No clock of ours says that.
+        return Err(NotAFrame);
+    }
     let record = Record {
         number,
-        at: UnixTime::from_secs(u64::from_be_bytes(*at)),
+        at,
         content,
         hash: Digest256(*hash),
     };

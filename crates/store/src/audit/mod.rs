@@ -252,6 +252,8 @@ impl Drop for Audit {
     }
 }
 
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests;

@@ -25,6 +25,7 @@ use crate::{
     files::{self, Run},
     identity::StoreId,
     kinds::Kinds,
+    options::FALSE_POSITIVE_RATES,
     seam,
     shared::unpoisoned,
     sync::{AtomicUsize, Ordering},
@@ -110,12 +111,7 @@ impl SavedFile {
     /// What `take` would answer, with the file left where it is; none where there is no file.
     pub(crate) fn look(&self) -> Result<Option<Result<Covers, Refused>>, StoreError> {
         match fs::read(&self.path) {
-            Ok(bytes) => {
-                // Which rate the next opening asks for is not known here.
-                let rate = rate(&bytes);
-                let saved = rate.and_then(|rate| self.decode(&bytes, rate));
-                Ok(Some(saved.map(|saved| saved.covers)))
-            }
+            Ok(bytes) => Ok(Some(looked(&bytes, |rate| self.decode(&bytes, rate)))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io(&self.path, e)),
         }
@@ -147,6 +143,11 @@ impl Covers {
     pub(crate) const fn are_continued_by(self, first: u64, last: u64) -> bool {
         self.0 <= last && self.0.saturating_add(1) >= first
     }
+}
+
+/// What a file covers, whatever rate it was made for: which one the next opening asks for is not known here.
+fn looked(bytes: &[u8], decode: impl FnOnce(f64) -> Result<Saved, Refused>) -> Result<Covers, Refused> {
+    rate(bytes).and_then(decode).map(|saved| saved.covers)
 }
 
 /// The rate of false positives that the filters in `bytes` are said to be made for.
@@ -197,7 +198,8 @@ pub(super) fn decode(bytes: &[u8], store: &StoreId, rate: f64) -> Result<Saved, 
         return Err(Refused::Store);
     }
     let run = take(&mut rest)?;
-    if take(&mut rest)? != rate.to_be_bytes() {
+    // What a look asks for is what the file says, which may be anything.
+    if take(&mut rest)? != rate.to_be_bytes() || !FALSE_POSITIVE_RATES.contains(&rate) {
         return Err(Refused::Rate);
     }
     let covers = Covers(u64::from_be_bytes(take(&mut rest)?));
@@ -223,9 +225,12 @@ fn shard(rest: &mut &[u8], rate: f64) -> Result<Shard, Refused> {
     *rest = behind;
     let filter = Bloom::from_slice(filter).map_err(|_| Refused::Content)?;
     // What it says of itself has to be what a filter of that capacity would be made as.
+    let length = Bloom::<()>::compute_bitmap_size(capacity, rate);
     let made = capacity >= LEAST_CAPACITY
         && filter.seed() == SEED
-        && usize::try_from(filter.len() / 8) == Ok(Bloom::<()>::compute_bitmap_size(capacity, rate));
+        && usize::try_from(filter.len() / 8) == Ok(length)
+        && Bloom::<()>::new_with_seed(length, capacity, &SEED)
+            .is_ok_and(|made| made.number_of_hash_functions() == filter.number_of_hash_functions());
     made.then_some(Shard {
         filter: Some(filter),
         capacity,
@@ -241,4 +246,93 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Refused> {
     let (taken, behind) = rest.split_first_chunk::<N>().ok_or(Refused::Content)?;
     *rest = behind;
     Ok(*taken)
+}
+
+pub mod fuzzing {
+    //! What the fuzz target `prefilter` reaches: a file as it is saved, and what is believed of one.
+    use ostracon_core::Kind;
+
+    use super::{Bloom, Prefilter, decode, encode};
+    use crate::{
+        digest::Digest,
+        kinds::Kinds,
+        prefilter::shard::{Load, Shard},
+        shared::unpoisoned,
+        sync::AtomicUsize,
+    };
+
+    /// The store that all files here belong to.
+    pub const STORE: [u8; 16] = *b"a store of fuzz.";
+    /// The rate of false positives that its filters are made for.
+    pub const RATE: f64 = 0.01;
+
+    /// A file that covers `digests`, tokens all, and the journal up to `covers`.
+    #[must_use]
+    pub fn saved(digests: &[[u8; 16]], covers: u64) -> Option<Vec<u8>> {
+        let mut prefilter = Prefilter::new(RATE);
+        for (n, slot) in (0..).zip(&prefilter.slots) {
+            let held: Vec<_> = digests.iter().copied().map(Digest::from_bytes).collect();
+            let held: Vec<_> = held
+                .into_iter()
+                .filter(|digest| usize::from(digest.shard()) == n)
+                .collect();
+            *unpoisoned(slot.shard.write()) = Shard::holding(&held, RATE, Load::Quiet)?;
+        }
+        prefilter.missing = AtomicUsize::new(0);
+        if !digests.is_empty() {
+            prefilter.kinds.add_all(Kinds::of(Kind::Token));
+        }
+        encode(&prefilter, &STORE, &Run::default(), covers)
+    }
+
+    /// Filters that were believed.
+    #[derive(Debug)]
+    pub struct Believed {
+        prefilter: Prefilter,
+        covers: u64,
+    }
+
+    impl Believed {
+        /// Reads a file; none if it is not believed.
+        #[must_use]
+        pub fn read(bytes: &[u8]) -> Option<Self> {
+            let saved = decode(bytes, &STORE, RATE).ok()?;
+            Some(Self {
+                covers: saved.covers.0,
+                prefilter: saved.prefilter,
+            })
+        }
+
+        /// Up to where a look at a file says that it covers the journal; none if that is not believed.
+        #[must_use]
+        pub fn look(bytes: &[u8]) -> Option<u64> {
+            super::looked(bytes, |rate| decode(bytes, &STORE, rate)).ok().map(|covers| covers.0)
+        }
+
+        /// Whether the token of `digest` may be listed.
+        #[must_use]
+        pub fn may_contain(&self, digest: [u8; 16]) -> bool {
+            self.prefilter.may_contain_any(Kind::Token) && self.prefilter.may_contain(&Digest::from_bytes(digest))
+        }
+
+        /// The most hash functions that any of its filters asks for, and how many one of the least capacity has.
+        #[must_use]
+        pub fn hashes(&self) -> (u32, u32) {
+            let filters = self.prefilter.slots.iter().map(|slot| {
+                let shard = unpoisoned(slot.shard.read());
+                shard.filter.as_ref().map_or(0, Bloom::number_of_hash_functions)
+            });
+            let least = Shard::holding(&[], RATE, Load::Quiet).and_then(|shard| shard.filter);
+            (
+                filters.max().unwrap_or(0),
+                least.map_or(0, |filter| filter.number_of_hash_functions()),
+            )
+        }
+
+        /// The file that it would be saved as.
+        #[must_use]
+        pub fn save(&self) -> Option<Vec<u8>> {
+            encode(&self.prefilter, &STORE, &Run::default(), self.covers)
+        }
+    }
 }

@@ -293,11 +293,26 @@ fn i2_a_file_that_is_cut_flipped_or_of_another_store_or_rate_is_not_believed() {
     newer[11] = 3;
     newer.extend(crc32fast::hash(&newer).to_be_bytes());
     assert_eq!(saved::decode(&newer, &STORE, 0.001).unwrap_err(), Refused::Format(3));
-    let mut other = good[..good.len() - 4].to_vec();
-    // The last byte of the first shard's capacity.
-    other[68] ^= 4;
-    other.extend(crc32fast::hash(&other).to_be_bytes());
-    assert_eq!(saved::decode(&other, &STORE, 0.001).unwrap_err(), Refused::Content);
+    // The last byte of the first shard's capacity, and how many hash functions its filter has: with more of them than it
+    // was made with, it would rule out what it covers, or keep each check busy for minutes.
+    for (at, flipped) in [(68, 4), (98, 1), (101, 0x80)] {
+        let mut other = good[..good.len() - 4].to_vec();
+        other[at] ^= flipped;
+        other.extend(crc32fast::hash(&other).to_be_bytes());
+        assert_eq!(
+            saved::decode(&other, &STORE, 0.001).unwrap_err(),
+            Refused::Content,
+            "{at}"
+        );
+    }
+    // A look takes the rate from the file. None that is no rate: the size of a filter cannot be reckoned from it.
+    for rate in [0.0, 1.0, -1.0, f64::NAN, f64::INFINITY] {
+        let mut other = good[..good.len() - 4].to_vec();
+        other[44..52].copy_from_slice(&rate.to_be_bytes());
+        other.extend(crc32fast::hash(&other).to_be_bytes());
+        put(&other);
+        assert_eq!(file.look().unwrap(), Some(Err(Refused::Rate)), "{rate}");
+    }
 
     put(&good);
     assert!(file.take(0.001).unwrap().is_some(), "nothing was wrong with the rest");

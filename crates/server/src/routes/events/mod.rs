@@ -18,7 +18,7 @@ use serde::Serialize;
 use self::teller::Teller;
 use super::{listing::Filter, revocations::answer};
 use crate::{
-    body::Parameters,
+    body::{Parameters, number},
     client::{Caller, Role},
     listen::Cutter,
     openapi::words::{Name, Place, TargetKind},
@@ -80,16 +80,15 @@ pub(super) async fn events(State(serving): State<Serving>, request: Request) -> 
 
 /// The change after which to begin; none for from now on. A browser that reconnects sends the header, and the query that
 /// its page began with once more: the header is the later of the two.
-fn position(headers: &HeaderMap, query: &Parameters) -> Result<Option<u64>, Problem> {
+pub(crate) fn position(headers: &HeaderMap, query: &Parameters) -> Result<Option<u64>, Problem> {
     let invalid = || {
         Problem::request_invalid("the last event id is none that was told; without one, events are told from now on")
     };
     let header = headers.get("last-event-id").map(HeaderValue::to_str).transpose();
     let text = header.map_err(|_| invalid())?.or(query.value("last_event_id"));
     text.filter(|text| !text.is_empty())
-        .map(str::parse)
+        .map(|text| number(text).ok_or_else(invalid))
         .transpose()
-        .map_err(|_| invalid())
 }
 
 /// What a listener asked for.
