@@ -292,3 +292,14 @@ fn a_damaged_segment_stays_and_the_log_goes_on_behind_it() {
         assert!(!flaws(dir.path()).is_empty());
     }
 }
+
+/// It was read as the last moment that there is, and so as something else than was written.
+#[test]
+fn a_record_of_a_time_that_there_is_not_is_none() {
+    let read_at = |secs: u64| {
+        let body = [&[1][..], &7_u64.to_be_bytes(), &secs.to_be_bytes(), b"x"].concat();
+        fuzzing::read(&fuzzing::chained(&[&body])).map(|found| (found.records.len(), found.whole))
+    };
+    assert_eq!(read_at(253_402_300_799), Some((1, true)));
+    assert_eq!(read_at(253_402_300_800), Some((0, false)));
+}
