@@ -3,7 +3,7 @@
 /// The environment variable that has the number of a run to be repeated.
 const SEED: &str = "OSTRACON_HISTORY_SEED";
 
-/// A source of choices (SplitMix64).
+/// A source of choices (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
@@ -22,7 +22,7 @@ impl Dice {
             let since = std::time::UNIX_EPOCH.elapsed().unwrap();
             u64::from(since.subsec_nanos()) ^ since.as_secs().rotate_left(32)
         });
-        println!("{SEED}={seed}");
+        eprintln!("{SEED}={seed}");
         seed
     }
 
@@ -34,7 +34,7 @@ impl Dice {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         let end = u64::try_from(end).unwrap();
-        usize::try_from(z % end).unwrap()
+        usize::try_from(z.checked_rem(end).unwrap()).unwrap()
     }
 
     /// One of `all`.

@@ -182,7 +182,7 @@ pub fn listing(query: &[u8]) -> Result<Page, Told> {
         .and_then(|query| listing::Wanted::parse(&query))
         .map_err(Problem::told)?;
     Ok((
-        wanted.filter.kind.map(|kind| kind.as_str()),
+        wanted.filter.kind.map(ostracon_core::Kind::as_str),
         wanted.filter.sub.map(|sub| sub.as_str().to_owned()),
         wanted.cursor.map(|cursor| cursor.to_string()),
         wanted.limit,

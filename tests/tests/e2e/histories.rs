@@ -304,7 +304,7 @@ fn i9_revoke_and_verify_are_linearizable_also_across_kills() {
         }
         let history = history.lock().unwrap();
         let unknown = history.iter().filter(|call| call.ended.is_none()).count();
-        println!("round {round}: {} calls, {unknown} of them unanswered", history.len());
+        eprintln!("round {round}: {} calls, {unknown} of them unanswered", history.len());
         let found = contradiction(&history, World::tokens());
         assert_eq!(found, None, "OSTRACON_HISTORY_SEED={seed}");
         let passing = history

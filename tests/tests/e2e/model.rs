@@ -295,7 +295,8 @@ impl Model {
         // A line that is none stops nothing.
         let mut text = String::from("{\n");
         for (_, target) in &lines {
-            text += &format!("{}\n", json!({"target": target}));
+            text += &json!({"target": target}).to_string();
+            text.push('\n');
         }
         let answer = self.server().admin.send(
             &Method::POST,
@@ -380,7 +381,7 @@ fn who_is_denied_is_who_the_model_says() {
     for case in 0..cases {
         // Each case by its own seed: the first of a run with that seed.
         let seed = seed.wrapping_add(case);
-        println!("case {case}: OSTRACON_HISTORY_SEED={seed}");
+        eprintln!("case {case}: OSTRACON_HISTORY_SEED={seed}");
         let mut model = Model::new(seed);
         for _ in 0..60 {
             model.step();

@@ -153,11 +153,11 @@ fn engines(of: &Value) -> Markup {
             .join(" / ")
     };
     html! {
-        @if !engines.is_empty() {
+        @if let Some(first) = engines.first() {
             h3 { "engines: the same work on " (short(number(of, "entries").unwrap_or(f64::NAN))) " entries" }
             div.scroll { table {
                 thead { tr { th {}
-                    @for group in list(&engines[0], "groups") { th.n { "durable a second, " (short(number(group, "entries").unwrap_or(f64::NAN))) " at once" } }
+                    @for group in list(first, "groups") { th.n { "durable a second, " (short(number(group, "entries").unwrap_or(f64::NAN))) " at once" } }
                     th.n { "not there, half / 99 %" } th.n { "there, half / 99 %" } th.n { "expired a second" } th.n { "bytes an entry" }
                 } }
                 tbody { @for engine in engines { tr {

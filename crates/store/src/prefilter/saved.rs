@@ -282,7 +282,7 @@ pub mod fuzzing {
         if !digests.is_empty() {
             prefilter.kinds.add_all(Kinds::of(Kind::Token));
         }
-        encode(&prefilter, &STORE, &Run::default(), covers)
+        encode(&prefilter, &STORE, &super::Run::default(), covers)
     }
 
     /// Filters that were believed.
@@ -306,7 +306,9 @@ pub mod fuzzing {
         /// Up to where a look at a file says that it covers the journal; none if that is not believed.
         #[must_use]
         pub fn look(bytes: &[u8]) -> Option<u64> {
-            super::looked(bytes, |rate| decode(bytes, &STORE, rate)).ok().map(|covers| covers.0)
+            super::looked(bytes, |rate| decode(bytes, &STORE, rate))
+                .ok()
+                .map(|covers| covers.0)
         }
 
         /// Whether the token of `digest` may be listed.
@@ -332,7 +334,7 @@ pub mod fuzzing {
         /// The file that it would be saved as.
         #[must_use]
         pub fn save(&self) -> Option<Vec<u8>> {
-            encode(&self.prefilter, &STORE, &Run::default(), self.covers)
+            encode(&self.prefilter, &STORE, &super::Run::default(), self.covers)
         }
     }
 }

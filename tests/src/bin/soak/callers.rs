@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// How long the server waits for a head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long until all must be gone.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What is sent at first, what again and again, and by how many.
 fn sort(name: &str) -> (&'static [u8], &'static [u8], usize) {

@@ -89,7 +89,7 @@ fn live(pool: &Pool, told: &Told, public: &Ask, admin: &Ask, slot: usize, dice: 
     let first = slot / 3 * 3;
     let Some((sub, login)) = pool.get(slot) else { return };
     let body = json!({"sub": sub});
-    let log_in = |slot: usize| {
+    let begin = |slot: usize| {
         let answer = admin.post_json("/v1/sessions", &body);
         if answer.status == 201 {
             pool.put(slot, (sub.clone(), Login::read(&answer)));
@@ -110,7 +110,7 @@ fn live(pool: &Pool, told: &Told, public: &Ask, admin: &Ask, slot: usize, dice: 
             match answer.status {
                 200 => pool.put(slot, (sub.clone(), Login::read(&answer))),
                 // At the end of the session.
-                401 if answer.problem().1 == "refresh_expired" => log_in(slot),
+                401 if answer.problem().1 == "refresh_expired" => begin(slot),
                 _ => told.wrong(format!("a live session is not refreshed: {answer:?}")),
             }
         }
@@ -121,7 +121,7 @@ fn live(pool: &Pool, told: &Told, public: &Ask, admin: &Ask, slot: usize, dice: 
                 told.wrong(format!("nobody can log out: {answer:?}"));
             }
             is_out(&login);
-            log_in(slot);
+            begin(slot);
         }
         _ => {
             let slots = first..(first + 3).min(pool.1);
@@ -131,8 +131,10 @@ fn live(pool: &Pool, told: &Told, public: &Ask, admin: &Ask, slot: usize, dice: 
             if !matches!(answer.status, 200 | 201) {
                 told.wrong(format!("nobody can be cut off: {answer:?}"));
             }
-            all.iter().for_each(|(_, login)| is_out(login));
-            slots.for_each(log_in);
+            for (_, login) in &all {
+                is_out(login);
+            }
+            slots.for_each(begin);
         }
     }
     told.changes.fetch_add(1, SeqCst);

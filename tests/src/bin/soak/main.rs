@@ -2,9 +2,12 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     clippy::as_conversions,
     clippy::print_stdout,
     reason = "a trial, whose failure is its end and whose figures are for people"

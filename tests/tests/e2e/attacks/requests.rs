@@ -76,8 +76,8 @@ fn a84_cookies_of_one_name_and_of_other_letters() {
         let out = ask.post("/auth/logout");
         assert!(out.status == 400 || out.revoked().is_empty(), "{out:?}");
     }
-    let refreshes = format!("{}; {}", victim.refresh_cookie, other.refresh_cookie);
-    let refreshed = own.with("Cookie", &refreshes).post("/auth/refresh");
+    let both = format!("{}; {}", victim.refresh_cookie, other.refresh_cookie);
+    let refreshed = own.with("Cookie", &both).post("/auth/refresh");
     assert!([400, 401].contains(&refreshed.status), "{refreshed:?}");
     for name in ["__host-", "__HOST-", "__Host_", " __Host-", ""] {
         let cookie =
@@ -258,9 +258,7 @@ fn a90_credentials_in_the_wrong_place_or_badly_spelled() {
 #[test]
 fn a93_tokens_of_users_open_nothing_of_operators() {
     let scene = Scene::new();
-    let Scene {
-        server, victim, home, ..
-    } = &scene;
+    let Scene { server, victim, .. } = &scene;
     let before = scene.entries();
     let admin = scene.signed(|claims| {
         claims["scope"] = "admin revoke read issue introspect".into();
@@ -298,7 +296,6 @@ fn a93_tokens_of_users_open_nothing_of_operators() {
     }
     assert_eq!(scene.entries(), before);
     assert!(server.passes(&victim.access));
-    drop(home);
 }
 
 /// Methods and paths that the API document says are the operators'.

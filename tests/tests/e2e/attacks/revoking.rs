@@ -26,12 +26,15 @@ fn is_active(server: &Server, token: &str) -> bool {
     told.json()["active"].as_bool().unwrap()
 }
 
+/// One of the ways to revoke a token, which tells the status.
+type Way = fn(&Server, &str) -> u16;
+
 /// Both spellings of an ECDSA signature pass; whichever is revoked, and wherever, both are out.
 #[test]
 fn a27_a63_whichever_form_is_revoked_both_are_out() {
     let scene = Scene::new();
     let Scene { server, .. } = &scene;
-    let ways: [(&str, fn(&Server, &str) -> u16); 3] = [
+    let ways: [(&str, Way); 3] = [
         ("logout", |server, token| {
             server.public.bearer(token).post("/auth/logout").status
         }),
