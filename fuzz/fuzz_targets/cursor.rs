@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ostracon_core::Kind;
-use ostracon_fuzz::{any_twice, form, number};
+use ostracon_fuzz::{any_twice, form, is_encoded, number};
 use ostracon_server::fuzzing;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let pairs = form(query);
     let names: Vec<_> = pairs.iter().map(|(name, _)| name).collect();
-    let is_query = !any_twice(&names) && names.len() <= 64;
+    let is_query = is_encoded(query) && !any_twice(&names) && names.len() <= 64;
     let value = |name: &str| pairs.iter().find(|(n, _)| n == name).map(|(_, value)| &**value);
 
     if let Some(found) = fuzzing::resumes_behind(header, query) {

@@ -36,6 +36,24 @@ pub fn form_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// Whether a form is properly encoded: each `%` has its two digits, and what comes of all of it is UTF-8.
+pub fn is_encoded(bytes: &[u8]) -> bool {
+    let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+    let (mut text, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match (bytes[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                text.push((high * 16 + low) as u8);
+                at += 2;
+            }
+            (b'%', ..) => return false,
+            (b, ..) => text.push(b),
+        }
+        at += 1;
+    }
+    String::from_utf8(text).is_ok()
+}
+
 /// Whether some name stands twice.
 pub fn any_twice<T: PartialEq>(names: &[T]) -> bool {
     names.iter().enumerate().any(|(n, name)| names[..n].contains(name))

@@ -289,6 +289,7 @@ pub mod fuzzing {
     #[derive(Debug)]
     pub struct Believed {
         prefilter: Prefilter,
+        run: super::Run,
         covers: u64,
     }
 
@@ -299,6 +300,7 @@ pub mod fuzzing {
             let saved = decode(bytes, &STORE, RATE).ok()?;
             Some(Self {
                 covers: saved.covers.0,
+                run: saved.run,
                 prefilter: saved.prefilter,
             })
         }
@@ -334,7 +336,7 @@ pub mod fuzzing {
         /// The file that it would be saved as.
         #[must_use]
         pub fn save(&self) -> Option<Vec<u8>> {
-            encode(&self.prefilter, &STORE, &super::Run::default(), self.covers)
+            encode(&self.prefilter, &STORE, &self.run, self.covers)
         }
     }
 }
