@@ -20,8 +20,19 @@ pub fn form(bytes: &[u8]) -> Vec<(String, String)> {
 
 /// A name or a value of a form.
 pub fn form_text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&decoded(bytes).0).into_owned()
+}
+
+/// Whether a form is properly encoded: each `%` has its two digits, and what comes of all of it is UTF-8.
+pub fn is_encoded(bytes: &[u8]) -> bool {
+    let (text, is_whole) = decoded(bytes);
+    is_whole && String::from_utf8(text).is_ok()
+}
+
+/// The bytes that a form stands for, and whether each `%` in it has its two digits; one that has not stands for itself.
+fn decoded(bytes: &[u8]) -> (Vec<u8>, bool) {
     let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
-    let (mut text, mut at) = (Vec::new(), 0);
+    let (mut text, mut is_whole, mut at) = (Vec::new(), true, 0);
     while at < bytes.len() {
         match (bytes[at], digit(at + 1), digit(at + 2)) {
             (b'%', Some(high), Some(low)) => {
@@ -29,29 +40,14 @@ pub fn form_text(bytes: &[u8]) -> String {
                 at += 2;
             }
             (b'+', ..) => text.push(b' '),
-            (b, ..) => text.push(b),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Whether a form is properly encoded: each `%` has its two digits, and what comes of all of it is UTF-8.
-pub fn is_encoded(bytes: &[u8]) -> bool {
-    let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
-    let (mut text, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        match (bytes[at], digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                text.push((high * 16 + low) as u8);
-                at += 2;
+            (b, ..) => {
+                is_whole &= b != b'%';
+                text.push(b);
             }
-            (b'%', ..) => return false,
-            (b, ..) => text.push(b),
         }
         at += 1;
     }
-    String::from_utf8(text).is_ok()
+    (text, is_whole)
 }
 
 /// Whether some name stands twice.
