@@ -224,10 +224,13 @@ fn shard(rest: &mut &[u8], rate: f64) -> Result<Shard, Refused> {
     let (filter, behind) = rest.split_at_checked(length).ok_or(Refused::Content)?;
     *rest = behind;
     let filter = Bloom::from_slice(filter).map_err(|_| Refused::Content)?;
+    // None is made for fewer, and of none the library makes no filter at all: it panics.
+    if capacity < LEAST_CAPACITY {
+        return Err(Refused::Content);
+    }
     // What it says of itself has to be what a filter of that capacity would be made as.
     let length = Bloom::<()>::compute_bitmap_size(capacity, rate);
-    let made = capacity >= LEAST_CAPACITY
-        && filter.seed() == SEED
+    let made = filter.seed() == SEED
         && usize::try_from(filter.len() / 8) == Ok(length)
         && Bloom::<()>::new_with_seed(length, capacity, &SEED)
             .is_ok_and(|made| made.number_of_hash_functions() == filter.number_of_hash_functions());

@@ -305,6 +305,11 @@ fn i2_a_file_that_is_cut_flipped_or_of_another_store_or_rate_is_not_believed() {
             "{at}"
         );
     }
+    // None at all, of which no filter can be made.
+    let mut other = good[..good.len() - 4].to_vec();
+    other[61..69].fill(0);
+    other.extend(crc32fast::hash(&other).to_be_bytes());
+    assert_eq!(saved::decode(&other, &STORE, 0.001).unwrap_err(), Refused::Content);
     // A look takes the rate from the file. None that is no rate: the size of a filter cannot be reckoned from it.
     for rate in [0.0, 1.0, -1.0, f64::NAN, f64::INFINITY] {
         let mut other = good[..good.len() - 4].to_vec();
