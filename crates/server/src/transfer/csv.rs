@@ -160,7 +160,12 @@ mod tests {
     /// in silence: an import that told of one token, and left all the others good.
     #[test]
     fn what_is_behind_a_carriage_return_is_not_passed_over() {
-        for bad in ["a,1790000600\rb,1790000600", "a\r\rb", "jti,exp\ra,1790000600", "\r\"b\r"] {
+        for bad in [
+            "a,1790000600\rb,1790000600",
+            "a\r\rb",
+            "jti,exp\ra,1790000600",
+            "\r\"b\r",
+        ] {
             let read = read_all(&[bad]);
             assert!(
                 matches!(&read[..], [Err(why)] if why.contains("carriage return")),
