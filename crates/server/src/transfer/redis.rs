@@ -38,8 +38,11 @@ pub(super) fn read(line: &[u8], prefix: &str, assumed: &Assumed<'_>) -> Result<R
     let payload = Compact::split_within(token, MAX_LINE_BYTES)
         .and_then(|token| token.decode_payload())
         .map_err(none)?;
-    let claims: Claims =
-        serde_json::from_slice(&payload).map_err(|_| Unusable::new("the claims of the token make no sense"))?;
+    // As a text first: what is no text would else pass in a claim that is of no interest (RFC 8259 §8.1).
+    let claims: Option<Claims> = core::str::from_utf8(&payload)
+        .ok()
+        .and_then(|claims| serde_json::from_str(claims).ok());
+    let claims = claims.ok_or_else(|| Unusable::new("the claims of the token make no sense"))?;
     let jti = claims
         .jti
         .ok_or_else(|| Unusable::new("the token has no jti; no such token is accepted"))?;
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
     use crate::transfer::tests::{NOW, assumed};
 
-    fn token(claims: &str) -> String {
+    fn token(claims: impl AsRef<[u8]>) -> String {
         format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
     }
 
@@ -168,6 +171,7 @@ mod tests {
             format!("blacklist:{} 1000", token(r#"{"SECRET":1,"exp":1790000600}"#)),
             format!("blacklist:{} 1000", token(r#"{"jti":"SECRET\u0007","exp":1790000600}"#)),
             format!("blacklist:{} 1000", token(r#"{"jti":"j","exp":"SECRET"}"#)),
+            format!("blacklist:{} 1000", token(b"{\"jti\":\"j\",\"x\":\"\xd2\"}")),
             format!("blacklist:{} 1000", token(r#"{"jti":"j","exp":-1}"#)),
             format!("blacklist:{} 1000", token(r#"{"jti":"j","jti":"k","exp":1790000600}"#)),
             format!("blacklist:{} 1000", token(r#"{"jti":"j","exp":1790000600000}"#)),
