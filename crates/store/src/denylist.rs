@@ -425,6 +425,7 @@ impl Denylist {
             misses: shared.misses.load(Ordering::Relaxed),
             entries: shared.engine.entries(),
             reopened: shared.engine.reopened(),
+            renewed: shared.engine.renewed(),
             activity: shared.figures.read(),
             waiting: shared.overlay.len(),
             journal_bytes: sealed_bytes.saturating_add(shared.open_segment_bytes.load(Ordering::Relaxed)),

@@ -13,6 +13,8 @@ mod copy;
 mod counting;
 mod fence;
 mod parts;
+mod places;
+mod renewal;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -192,7 +192,8 @@ impl<'a> Keeper<'a> {
             // Also within a round, which may be longer than it takes for one to come due.
             self.reopen()?;
         }
-        let more = self.rebuild()? || writes;
+        let renews = self.renew();
+        let more = self.rebuild()? || writes || renews;
         self.save_filters_when_due(more);
         // What readers need goes first.
         Ok(more || self.shared.engine.count(COUNTED_A_TURN)?)
@@ -365,6 +366,15 @@ impl<'a> Keeper<'a> {
         Ok(reopened)
     }
 
+    /// Goes on with a part of the engine that is written anew, if one takes too much; whether there is more to do.
+    fn renew(&self) -> bool {
+        // I4: it claims what is known to be on the disk.
+        self.shared.engine.renew(Checkpoint {
+            applied: self.saved,
+            forgotten_until: self.shared.forgotten_until(),
+        })
+    }
+
     fn sweep(&mut self, until: UnixTime, limit: usize) -> Result<Batch, StoreError> {
         let (dropped, leftovers) = self.shared.engine.sweep(until, limit)?;
         for digest in &dropped {
@@ -442,6 +452,7 @@ impl<'a> Keeper<'a> {
         while self.rebuild()? {}
         while self.shared.engine.count(COUNTED_A_TURN)? {}
         while self.reopen()? {}
+        while self.renew() {}
         self.save_filters();
         Ok(())
     }

@@ -83,3 +83,8 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     meet(Call::Remove, path)?;
     fs::remove_file(path)
 }
+
+pub(crate) fn remove_dir_all(path: &Path) -> io::Result<()> {
+    meet(Call::Remove, path)?;
+    fs::remove_dir_all(path)
+}

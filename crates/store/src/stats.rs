@@ -59,6 +59,8 @@ pub struct Stats {
     pub entries: Option<[(Kind, u64); Kind::ALL.len()]>,
     /// How many times a part of the engine was opened anew, so that the next start has less to read.
     pub reopened: u64,
+    /// How many times a part of the engine was written anew, so that it takes less space.
+    pub renewed: u64,
     /// What it did since the opening.
     pub activity: Activity,
     /// Changes that are in the journal and not yet in the engine.

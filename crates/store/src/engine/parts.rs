@@ -4,10 +4,11 @@
 //! that no opening has much to read, each part is opened anew after so many writes. That takes a while, during which
 //! its rows are answered from a copy in memory: which is why there are parts.
 //!
-//! Parts of one engine lie in `sled/NN-of-MM`. One alone lies in `sled` itself, as all did once.
+//! A part that has come to take much more than its rows need is written anew, and serves meanwhile (`renewal.rs`).
+
+mod renewing;
 
 use std::{
-    fs,
     num::NonZero,
     path::{Path, PathBuf},
     sync::{
@@ -20,7 +21,12 @@ use std::{
 
 use ostracon_core::{Kind, Revocation, UnixTime};
 
-use super::{Checkpoint, Claim, Engine, Survey, copy::Rows};
+use super::{
+    Checkpoint, Claim, Engine, Survey,
+    copy::Rows,
+    places::{self, found, is_a_count, paths},
+    renewal::Renewal,
+};
 use crate::{
     digest::{Digest, DigestKey},
     error::StoreError,
@@ -38,7 +44,7 @@ type Entries = [(Kind, u64); Kind::ALL.len()];
 const MOST_THREADS: usize = 2;
 
 /// What is to become of an entry.
-type Named<'a> = (&'a Digest, Option<&'a Revocation>);
+pub(super) type Named<'a> = (&'a Digest, Option<&'a Revocation>);
 
 /// The parts of an engine, in the order of their digests.
 pub(crate) struct Parts {
@@ -55,14 +61,23 @@ pub(crate) struct Parts {
     reopened: AtomicU64,
     /// Why a part could not be opened anew. Its copy goes on answering.
     failed: OnceLock<Arc<str>>,
+    /// The fewest writes after which a part is written anew, and for how many entries its least size is reckoned.
+    renew_after: u64,
+    /// Bytes an entry; a part that takes more is written anew, once it has had three writes for every four entries.
+    renew_bytes: u64,
+    /// The part that is, by its place.
+    renewing: Mutex<Option<(usize, Renewal)>>,
+    /// How many times one was.
+    renewed: AtomicU64,
 }
 
 struct Part {
-    path: PathBuf,
     store: StoreId,
     place: RwLock<Place>,
     /// Writes since it was opened.
     written: AtomicUsize,
+    /// Writes since it was opened first by this process, or written anew.
+    churned: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -70,38 +85,6 @@ enum Place {
     Open(Arc<Engine>),
     /// What it held when it was closed, to be opened anew.
     Copied(Arc<Rows>, Option<Entries>),
-}
-
-/// Where the parts of the engine in `dir` are, if there are any: an engine keeps the parts that it was made with.
-fn found(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError> {
-    if !dir.exists() || dir.join("db").exists() {
-        return Ok(dir.exists().then(|| vec![dir.into()]));
-    }
-    let mut of = None;
-    // One that is missing is opened empty, and filled again: it says itself that it has nothing.
-    for entry in fs::read_dir(dir).map_err(|e| StoreError::io(dir, e))? {
-        let name = entry.map_err(|e| StoreError::io(dir, e))?.file_name();
-        let parsed = name.to_str().and_then(|name| name.split_once("-of-"));
-        let Some(count) = parsed.and_then(|(_, count)| count.parse::<usize>().ok()) else {
-            continue;
-        };
-        if *of.get_or_insert(count) != count || !is_a_count(count) {
-            return Err(StoreError::Engine("its parts do not belong together".into()));
-        }
-    }
-    Ok(of.map(|count| paths(dir, count)))
-}
-
-/// Digests are dealt to parts by their first byte.
-const fn is_a_count(count: usize) -> bool {
-    count.is_power_of_two() && count <= 64
-}
-
-fn paths(dir: &Path, count: usize) -> Vec<PathBuf> {
-    match count {
-        1 => vec![dir.into()],
-        _ => (0..count).map(|n| dir.join(format!("{n:02}-of-{count:02}"))).collect(),
-    }
 }
 
 /// Whether an engine is in `dir`; what is there need not be whole.
@@ -123,15 +106,16 @@ impl Parts {
         };
         let paths = found(dir)?.unwrap_or_else(|| paths(dir, wanted));
         files::create_dir(dir)?;
+        places::remove_others(dir, &paths)?;
         let count = u64::try_from(paths.len()).unwrap_or(1);
         let cache_bytes = options.cache_bytes.checked_div(count).unwrap_or(options.cache_bytes);
         let named: Vec<_> = paths.into_iter().zip(part_ids(store, count)).collect();
         let opened = side_by_side(&named, threads(), |(path, store)| {
             Ok(Part {
                 place: RwLock::new(Place::Open(Arc::new(Engine::open(path, *store, cache_bytes)?))),
-                path: path.clone(),
                 store: *store,
                 written: AtomicUsize::new(0),
+                churned: AtomicU64::new(0),
             })
         });
         Ok(Self {
@@ -142,6 +126,10 @@ impl Parts {
             reopening: Mutex::default(),
             reopened: AtomicU64::new(0),
             failed: OnceLock::new(),
+            renew_after: options.renew_after,
+            renew_bytes: options.renew_bytes,
+            renewing: Mutex::default(),
+            renewed: AtomicU64::new(0),
         })
     }
 
@@ -190,7 +178,8 @@ impl Parts {
             let of_part = |(digest, _): &Named<'_>| self.part(digest.shard()).is_ok_and(|p| core::ptr::eq(p, part));
             let (here, behind) = rest.split_at(rest.partition_point(of_part));
             self.opened(part)?.apply(here.iter().copied())?;
-            part.written.fetch_add(here.len(), Ordering::Relaxed);
+            part.wrote(here.len());
+            self.follow(part, here.iter().copied());
             rest = behind;
         }
         Ok(())
@@ -231,8 +220,8 @@ impl Parts {
                 break;
             }
             let (digests, leftovers) = self.opened(part)?.sweep(until, left)?;
-            part.written
-                .fetch_add(digests.len().saturating_add(leftovers), Ordering::Relaxed);
+            part.wrote(digests.len().saturating_add(leftovers));
+            self.follow(part, digests.iter().map(|digest| (digest, None)));
             dropped.extend(digests);
             stale = stale.saturating_add(leftovers);
         }
@@ -282,7 +271,7 @@ impl Parts {
         self.all.iter().try_for_each(|part| self.opened(part)?.save(checkpoint))
     }
 
-    /// Bytes that its files take.
+    /// Bytes that its files take, without those of a copy that is being made.
     pub(crate) fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.all.iter().map(|part| self.opened(part)?.disk_bytes()).sum()
     }
@@ -379,9 +368,7 @@ impl Parts {
             return Ok(false);
         }
         // What is not counted yet was opened a moment ago.
-        let entries = self
-            .entries()
-            .map(|all| all.iter().map(|(_, count)| *count).sum::<u64>());
+        let entries = self.entries().map(|all| sum(&all));
         let share = entries.and_then(|entries| usize::try_from(entries.checked_div(self.reopen_share)?).ok());
         let all = self.all.iter().map(|part| written(&part)).sum::<usize>();
         if share.is_none_or(|share| all < share) {
@@ -402,11 +389,8 @@ impl Parts {
         // engine, which closes behind the last of them.
         let rows = Arc::new(engine.copy()?);
         *unpoisoned(part.place.write()) = Place::Copied(rows, engine.entries());
-        while Arc::strong_count(&engine) > 1 {
-            thread::sleep(Duration::from_millis(1));
-        }
-        drop(engine);
-        let engine = Engine::open(&part.path, part.store, self.cache_bytes).and_then(|engine| {
+        let path = close(engine);
+        let engine = Engine::open(&path, part.store, self.cache_bytes).and_then(|engine| {
             // It has all that it had, by its own account: one that lost something, or opened empty, is not believed.
             if engine.checkpoint()? == checkpoint {
                 Ok(engine)
@@ -415,7 +399,7 @@ impl Parts {
             }
         });
         let engine = engine.inspect_err(|error| {
-            tracing::error!(%error, part = %part.path.display(), "could not open a part of the engine anew");
+            tracing::error!(%error, part = %path.display(), "could not open a part of the engine anew");
             self.failed.get_or_init(|| error.to_string().into());
         })?;
         *unpoisoned(part.place.write()) = Place::Open(Arc::new(engine));
@@ -426,9 +410,29 @@ impl Parts {
 }
 
 impl Part {
+    fn wrote(&self, rows: usize) {
+        self.written.fetch_add(rows, Ordering::Relaxed);
+        self.churned
+            .fetch_add(u64::try_from(rows).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     fn place(&self) -> Place {
         unpoisoned(self.place.read()).clone()
     }
+}
+
+/// Closes an engine that nobody is given any more, behind the last who was; where it is.
+fn close(engine: Arc<Engine>) -> PathBuf {
+    while Arc::strong_count(&engine) > 1 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let path = engine.path.clone();
+    drop(engine);
+    path
+}
+
+fn sum(entries: &Entries) -> u64 {
+    entries.iter().map(|(_, count)| *count).sum()
 }
 
 /// What a checkpoint says that all parts keep.

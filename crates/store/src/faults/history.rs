@@ -36,6 +36,8 @@ pub(super) fn options() -> Options {
         engine_parts: 2,
         reopen_after: 8,
         reopen_share: u64::MAX,
+        renew_after: 4,
+        renew_bytes: 0,
         segment_bytes: 600,
         ..Options::default()
     }

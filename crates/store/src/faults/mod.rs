@@ -35,7 +35,7 @@ pub(crate) enum Fault {
 pub(crate) struct Plan {
     dir: PathBuf,
     /// Which call, counted from the first; and what of it is to be.
-    at: Option<(usize, Fault)>,
+    at: Mutex<Option<(usize, Fault)>>,
     calls: Mutex<Vec<Call>>,
     /// The next call of a kind that fails, and the directory below which.
     next: Mutex<Option<(Call, &'static str)>>,
@@ -58,7 +58,7 @@ impl Plan {
     pub(crate) fn lay(dir: &Path, at: Option<(usize, Fault)>) -> Arc<Self> {
         let plan = Arc::new(Self {
             dir: dir.into(),
-            at,
+            at: Mutex::new(at),
             calls: Mutex::default(),
             next: Mutex::default(),
             met: Mutex::default(),
@@ -71,6 +71,11 @@ impl Plan {
     /// Has the next `call` in `part` of the directory fail.
     pub(crate) fn fail_next(&self, call: Call, part: &'static str) {
         *unpoisoned(self.next.lock()) = Some((call, part));
+    }
+
+    /// From here on the disk works: a call that was not met yet will not be.
+    pub(crate) fn mend(&self) {
+        *unpoisoned(self.at.lock()) = None;
     }
 
     pub(crate) fn lift(&self) {
@@ -116,7 +121,7 @@ pub(crate) fn meet(call: Call, path: &Path) -> io::Result<()> {
     if unpoisoned(plan.next.lock()).take_if(is_next).is_some() {
         return Err(io::Error::other("injected"));
     }
-    let Some((_, fault)) = plan.at.filter(|(at, _)| *at == number) else {
+    let Some((_, fault)) = unpoisoned(plan.at.lock()).take_if(|(at, _)| *at == number) else {
         return Ok(());
     };
     *unpoisoned(plan.met.lock()) = Some((call, path.into()));

@@ -15,6 +15,7 @@ fn try_one(at: usize, fault: Fault) -> Option<Call> {
     let plan = Plan::lay(dir.path(), Some((at, fault)));
     let mut ledger = Ledger::default();
     ledger.live(dir.path());
+    plan.mend();
     ledger.recover(dir.path());
     plan.cut_the_power();
     ledger.recover_from_the_journal(dir.path());

@@ -295,10 +295,12 @@ impl World {
     }
 }
 
-/// Parts of the engine are opened anew again and again.
+/// Parts of the engine are opened anew, and written anew, again and again.
 fn often(prefilter: bool) -> Options {
     Options {
         reopen_after: 4,
+        renew_after: 6,
+        renew_bytes: 0,
         ..options(prefilter)
     }
 }

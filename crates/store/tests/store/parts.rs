@@ -1,12 +1,14 @@
 //! An engine in parts, each of which is opened anew now and then while it serves.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
+use ostracon_core::Policy;
 use ostracon_store::{Denylist, Options, StoreError};
 
 use crate::support::{NOW, at, denied, engine_parts, open, options, revocation, segments, snapshot, token};
@@ -74,6 +76,100 @@ fn i9_parts_are_opened_anew_while_all_goes_on() {
     assert!(denylist.stats().reopened > 12, "{}", denylist.stats().reopened);
     let listed = denylist.stats().entries.map(|kinds| kinds[0].1);
     assert_eq!(listed, Some(1600), "and still know how many there are");
+}
+
+/// Parts are written anew whenever they have had as many writes as they have entries.
+fn renewing() -> Options {
+    Options {
+        renew_after: 64,
+        renew_bytes: 0,
+        ..options(true)
+    }
+}
+
+/// I9, I5: the same while parts are written anew, which takes several turns: what is revoked, lifted and swept meanwhile is so
+/// in the copies too.
+#[test]
+fn i9_parts_are_written_anew_while_all_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = Denylist::open(dir.path(), &renewing()).unwrap();
+    let policy = Policy::default();
+    let short = |n| revocation(token(n)).expiring(at(NOW + 1), &policy);
+    denylist.revoke_many((0..3_000).map(|n| revocation(token(n)))).unwrap();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut turn = 0;
+            while !over.load(Ordering::SeqCst) {
+                turn += 7;
+                assert!(denied(&denylist, &token(turn % 3_000)));
+                assert!(!denied(&denylist, &token(10_000_000 + turn)));
+            }
+        });
+        for round in 1..6 {
+            let from = 3_000 * round;
+            denylist.revoke_many((from..from + 3_000).map(short)).unwrap();
+            denylist.revoke(revocation(token(1_000_000 + round))).unwrap();
+            denylist.lift(token(from)).unwrap();
+            denylist.sweep(at(NOW + 7_200)).unwrap();
+        }
+        denylist.settle().unwrap();
+        denylist.sweep(at(NOW + 7_200)).unwrap();
+        over.store(true, Ordering::SeqCst);
+    });
+    assert!(denylist.stats().renewed >= 4, "{}", denylist.stats().renewed);
+    let listed = |denylist: &Denylist| {
+        let kept = (0..3_000).chain(1_000_001..1_000_006);
+        assert!(kept.clone().all(|n| denied(denylist, &token(n))));
+        assert!((3_000..18_000).all(|n| !denied(denylist, &token(n))));
+        denylist.settle().unwrap();
+        assert_eq!(denylist.stats().entries.map(|kinds| kinds[0].1), Some(3_005));
+    };
+    listed(&denylist);
+    drop(denylist);
+    let parts = engine_parts(dir.path());
+    assert_eq!(parts.len(), 2, "what was replaced is gone: {parts:?}");
+    let denylist = Denylist::open(dir.path(), &renewing()).unwrap();
+    assert_eq!((denylist.replayed(), denylist.was_rebuilt()), (0, false));
+    listed(&denylist);
+}
+
+/// I4: what a kill leaves in the middle of that opens like any other.
+#[test]
+fn i4_a_kill_while_a_part_is_written_anew_loses_nothing() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let denylist = Denylist::open(dir.path(), &renewing()).unwrap();
+    denylist.revoke_many((0..3_000).map(|n| revocation(token(n)))).unwrap();
+    let over = AtomicBool::new(false);
+    let mut seen = BTreeSet::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                let from = 10_000 + n * 2_000;
+                denylist
+                    .revoke_many((from..from + 2_000).map(|n| revocation(token(n))))
+                    .unwrap();
+                for n in from..from + 2_000 {
+                    // There may be too many that wait.
+                    drop(denylist.submit_lift(token(n)));
+                }
+            }
+        });
+        for kill in 0..12 {
+            snapshot(dir.path(), copy.path());
+            seen.insert(engine_parts(copy.path()).len());
+            let after = Denylist::open(copy.path(), &renewing()).unwrap();
+            assert!((0..3_000).all(|n| denied(&after, &token(n))), "kill {kill}");
+            drop(after);
+            assert_eq!(engine_parts(copy.path()).len(), 2);
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert!(denylist.stats().renewed > 0);
+    assert!(seen.iter().all(|parts| (2..=3).contains(parts)), "{seen:?}");
 }
 
 /// What a kill leaves in the middle of it opens like any other.
