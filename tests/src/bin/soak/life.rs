@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::Told;
 
+/// Threads that change something. Each waits for a new second whenever it logs somebody in behind a cut-off.
+pub(crate) const LIVING: usize = 8;
+
 /// Sessions that are alive, each with its user.
 pub(crate) struct Pool(Mutex<BTreeMap<usize, (String, Login)>>, usize);
 
@@ -47,7 +50,7 @@ impl Pool {
 pub(crate) enum Work {
     /// Verifies, as fast as it is answered.
     Verify,
-    /// Refreshes, logs out and in, and cuts off: of two threads, the sessions of every other user.
+    /// Refreshes, logs out and in, and cuts off: each thread other users.
     Live(usize),
     /// Sweeps and rebuilds.
     Maintain,
@@ -61,7 +64,7 @@ impl Work {
             match self {
                 Self::Verify => verify(pool, told, public, dice.below(pool.1)),
                 Self::Live(which) => {
-                    if next / 3 % 2 == which {
+                    if next / 3 % LIVING == which {
                         live(pool, told, public, admin, next, &mut dice);
                     }
                     next = (next + 1) % pool.1;

@@ -28,7 +28,7 @@ use std::{
 
 use ostracon_tests::{Home, Server};
 
-use crate::life::{Pool, Work};
+use crate::life::{LIVING, Pool, Work};
 
 /// What is measured at once.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -116,10 +116,8 @@ fn soak(minutes: u64) -> bool {
         );
         thread::spawn(move || work.run(&pool, &told, &public, &admin))
     };
-    let workers: Vec<_> = [Work::Verify, Work::Verify, Work::Live(0), Work::Live(1), Work::Maintain]
-        .into_iter()
-        .map(work)
-        .collect();
+    let others = [Work::Verify, Work::Verify, Work::Maintain];
+    let workers: Vec<_> = (0..LIVING).map(Work::Live).chain(others).map(work).collect();
     println!("   time   verify/s  changes/s   p50 us   p99 us    RSS KiB  descriptors  threads  errors");
     let begun = Instant::now();
     let mut samples = Vec::new();
