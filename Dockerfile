@@ -8,7 +8,7 @@
 #   docker run -d -v ostracon:/var/lib/ostracon -p 8080:8080 -p 127.0.0.1:8081:8081 ostracon
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
-RUN apt-get update -q && apt-get install -qy --no-install-recommends ca-certificates musl-tools
+RUN apt-get update -q && apt-get install -qy --no-install-recommends ca-certificates make musl-tools
 WORKDIR /src
 COPY rust-toolchain.toml .
 RUN rustup target add "$(uname -m)-unknown-linux-musl"

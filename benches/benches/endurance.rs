@@ -22,6 +22,10 @@ use ostracon_benches::{
 use ostracon_core::{Policy, Reason, Revocation, Targets, UnixTime};
 use ostracon_store::{Denylist, Options};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Entries that are live at once.
 const LIVE: u64 = 100_000;
 /// Revocations handed over at once.

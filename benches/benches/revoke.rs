@@ -33,6 +33,10 @@ use ostracon_benches::{
 use ostracon_core::{Policy, Reason, Revocation, Targets};
 use ostracon_store::Denylist;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const WRITERS: [(u64, &str, &str, &str); 3] = [
     (
         1,

@@ -30,6 +30,10 @@ use ostracon_core::{Policy, Reason, Revocation, Target, Targets, UnixTime};
 use ostracon_store::{Denylist, Options, PrefilterState};
 use serde_json::{Value, json};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Revocations handed over at once while the store is filled.
 const CHUNK: u64 = 65_536;
 /// Durable revocations one by one, which the bulk is compared with.
