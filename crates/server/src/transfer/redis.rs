@@ -131,7 +131,7 @@ mod tests {
             ("1790000600", "7200001", NOW + 7201),
             ("1", "-2", 1 + leeway),
         ] {
-            let token = token(&format!(r#"{{"iss":"https://auth.example","jti":"j","exp":{exp}}}"#));
+            let token = token(format!(r#"{{"iss":"https://auth.example","jti":"j","exp":{exp}}}"#));
             let entry = read_line(&format!("blacklist:{token} {ttl}")).unwrap();
             assert_eq!(entry.retained_until().as_secs(), until, "{exp} {ttl}");
             assert_eq!(entry.effective_at().as_secs(), NOW);
