@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(import(&[first, second]), lines, "in two pieces");
 
     let mut columns = (0, 1);
-    for (n, (line, [as_json, as_redis, as_csv])) in lines.iter().enumerate() {
+    for (line, [as_json, as_redis, as_csv]) in &lines {
         for found in [as_json, as_redis, as_csv] {
             match found {
                 Ok(Some(entry)) => is_exported(entry),
@@ -55,11 +55,7 @@ fuzz_target!(|bytes: &[u8]| {
             let ttl = number(ttl).map_or(NOW, |ttl| UnixTime::from_millis(NOW.as_millis() + ttl));
             assert!(entry.retained_until() >= ttl);
         }
-        let fields = fields(if n == 0 {
-            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
-        } else {
-            line
-        });
+        let fields = fields(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line));
         let named = |name: &str| fields.iter().position(|field| field.trim().eq_ignore_ascii_case(name));
         match as_csv {
             Ok(None) => columns = named("jti").zip(named("exp")).expect("names"),

@@ -32,13 +32,7 @@ impl Default for Columns {
 impl Columns {
     /// Reads a line; none if it names the columns, as the first may.
     pub(super) fn read(&mut self, line: &[u8], assumed: &Assumed<'_>) -> Result<Option<Revocation>, Unusable> {
-        // Spreadsheets mark a text as UTF-8 at its beginning.
         let first = !std::mem::replace(&mut self.begun, true);
-        let line = if first {
-            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
-        } else {
-            line
-        };
         let fields = fields(line)?;
         let column = |name: &str| fields.iter().position(|field| field.trim().eq_ignore_ascii_case(name));
         if let Some(jti) = column("jti").filter(|_| first) {
@@ -63,6 +57,8 @@ impl Columns {
     }
 }
 
+/// The fields of a line, without the mark of UTF-8 that spreadsheets put before a text: in files that were put together it may
+/// stand before any line.
 fn fields(line: &[u8]) -> Result<Vec<String>, Unusable> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // Where lines end in it alone, all of them are one here, of which the first record would be taken for all.
@@ -147,6 +143,10 @@ mod tests {
         assert_eq!(plain, [entry("a"), entry("b"), entry("c,\"d\"")]);
         let named = read_all(&["\u{feff}user,EXP,jti", "u,1790000600,a", "jti,1790000600,b"]);
         assert_eq!(named, [Ok(None), entry("a"), entry("b")]);
+        assert_eq!(
+            read_all(&["a,1790000600", "\u{feff}b,1790000600"]),
+            [entry("a"), entry("b")]
+        );
         // Without an end, the longest life is assumed.
         let open = read_all(&["a", "a,", "a,\"\""]);
         assert!(
