@@ -61,24 +61,11 @@ impl Renewal {
 
 #[cfg(test)]
 mod tests {
-    use ostracon_core::{Issuer, Jti, Reason, Revocation, Target, UnixTime};
+    use ostracon_core::UnixTime;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::digest::DigestKey;
-
-    fn entry(n: u8, retained: u64) -> (Digest, Revocation) {
-        let target = Target::Token {
-            iss: Issuer::new("i").unwrap(),
-            jti: Jti::new(format!("j{n}")).unwrap(),
-        };
-        let digest = DigestKey::new([1; 16]).digest(target.as_ref());
-        let at = UnixTime::from_secs;
-        (
-            digest,
-            Revocation::restored(target, None, at(0), at(retained), Reason::Logout, None),
-        )
-    }
+    use crate::engine::tests::entry;
 
     /// Its rows, and its index rows.
     fn all(engine: &Engine) -> [Vec<(sled::IVec, sled::IVec)>; 2] {

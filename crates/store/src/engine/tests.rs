@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::digest::DigestKey;
 
-fn entry(n: u8, retained: u64) -> (Digest, Revocation) {
+pub(super) fn entry(n: u8, retained: u64) -> (Digest, Revocation) {
     let target = Target::Token {
         iss: Issuer::new("i").unwrap(),
         jti: Jti::new(format!("j{n}")).unwrap(),
