@@ -32,7 +32,7 @@ use ostracon_core::{Revocation, UnixTime};
 use self::fence::Failure;
 pub(crate) use self::{
     fence::{LastHandle, fence, open_unlocked},
-    parts::{Parts, is_there},
+    parts::{MOST_THREADS, Parts, is_there},
     survey::{Claim, Survey},
 };
 use crate::{

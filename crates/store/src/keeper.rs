@@ -12,7 +12,7 @@ use ostracon_core::UnixTime;
 
 use crate::{
     digest::Digest,
-    engine::Checkpoint,
+    engine::{Checkpoint, MOST_THREADS},
     error::StoreError,
     files,
     journal::Sealed,
@@ -33,6 +33,9 @@ const WRITE_AFTER: Duration = Duration::from_secs(1);
 
 /// Changes that are written before anything else is looked at, and before those who wait for room are let go on.
 const WRITTEN_A_TURN: usize = 4096;
+
+/// At how many places a round goes on by turns while writers wait for it, each by a thread of its own.
+const LANES: usize = MOST_THREADS;
 
 /// Entries of rebuilt shards after which the overlay is looked at again: at least so many, and for each change that was
 /// just written so many. A store that grows by a half between two builds of a shard needs three.
@@ -67,8 +70,21 @@ impl Drop for Keeper<'_> {
 #[derive(Clone, Copy, Debug)]
 struct Round {
     last: u64,
-    /// The first shard that is still to be written.
-    next: usize,
+    /// How many shards have been written.
+    past: usize,
+    /// At how many places it goes on by turns, so that a turn writes to several parts of the engine: a divisor of their count.
+    lanes: usize,
+}
+
+impl Round {
+    /// The shards that are still to be written, in the order in which they are.
+    fn ahead(self) -> impl Iterator<Item = u8> {
+        let Self { past, lanes, .. } = self;
+        let a_lane = SHARDS.checked_div(lanes).unwrap_or(SHARDS);
+        let at = move |place: usize| (0..lanes).map(move |lane| lane.saturating_mul(a_lane).saturating_add(place));
+        let all = (0..a_lane).flat_map(at).skip(past);
+        all.map(|shard| u8::try_from(shard).unwrap_or(u8::MAX))
+    }
 }
 
 pub(crate) struct Keeper<'a> {
@@ -219,19 +235,20 @@ impl<'a> Keeper<'a> {
     fn begin_round(&mut self) {
         // Before the first shard is looked at: what is published from here on may be missed, and is not claimed.
         let last = self.shared.overlay.last();
-        self.round = Some(Round { last, next: 0 });
+        // While writers have to wait for it, they leave it their processors.
+        let lanes = if self.shared.is_pressing() { LANES } else { 1 };
+        self.round = Some(Round { last, past: 0, lanes });
         self.waiting_since = None;
     }
 
     /// Writes what waits in some more shards to the engine. Behind the last of them the round is over.
     fn go_on(&mut self) -> Result<(), StoreError> {
-        let Some(Round { last, next }) = self.round else {
+        let Some(mut round) = self.round else {
             return Ok(());
         };
         let (mut shards, mut count) = (Vec::new(), 0_usize);
-        let mut ahead = next..SHARDS;
-        for shard in ahead.by_ref() {
-            let shard = u8::try_from(shard).unwrap_or(u8::MAX);
+        for shard in round.ahead() {
+            round.past = round.past.saturating_add(1);
             let of_shard = self.shared.overlay.turn(shard);
             if of_shard.is_empty() {
                 continue;
@@ -242,7 +259,8 @@ impl<'a> Keeper<'a> {
                 break;
             }
         }
-        self.write(shards.iter().flat_map(|(_, of_shard)| of_shard.iter()).collect())?;
+        let changes = shards.iter().flat_map(|(_, of_shard)| of_shard.iter());
+        self.write(changes.collect(), round.lanes)?;
         for (shard, of_shard) in shards {
             // Let go of first, so that it is freed here and not by a reader.
             drop(of_shard);
@@ -252,15 +270,14 @@ impl<'a> Keeper<'a> {
         // Under its lock, or who is about to wait for room would miss it.
         drop(unpoisoned(lock.lock()));
         drained.notify_all();
-        let next = ahead.start;
-        self.round = (next < SHARDS).then_some(Round { last, next });
+        self.round = (round.past < SHARDS).then_some(round);
         if self.round.is_none() {
-            self.applied = self.applied.max(last);
+            self.applied = self.applied.max(round.last);
         }
         Ok(())
     }
 
-    fn write(&mut self, mut changes: Vec<(&Digest, &Change)>) -> Result<(), StoreError> {
+    fn write(&mut self, mut changes: Vec<(&Digest, &Change)>, threads: usize) -> Result<(), StoreError> {
         // What is visible after a failed append may not be on the disk: the engine never gets it, or its checkpoint would
         // claim more than the journal has.
         if let Some(cause) = self.shared.refused() {
@@ -278,7 +295,7 @@ impl<'a> Keeper<'a> {
             .collect();
         self.unsaved = self.unsaved.saturating_add(news.len());
         self.unsaved_since.get_or_insert_with(Instant::now);
-        self.shared.engine.apply(&news)?;
+        self.shared.engine.apply(&news, threads)?;
         for (digest, _) in changes.into_iter().filter(|(_, change)| change.is_none()) {
             self.note_gone(digest);
         }
@@ -484,6 +501,29 @@ fn is_time_to_save(saved: Option<u64>, last: u64, behind: Duration, busy: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_comes_by_each_shard_once_and_by_several_places_in_turn() {
+        let all = |lanes| {
+            let round = Round {
+                last: 0,
+                past: 0,
+                lanes,
+            };
+            round.ahead().map(usize::from).collect::<Vec<_>>()
+        };
+        assert_eq!(all(1), (0..SHARDS).collect::<Vec<_>>());
+        let mut by_turns = all(LANES);
+        assert_eq!(by_turns[..4], [0, SHARDS / LANES, 1, SHARDS / LANES + 1]);
+        by_turns.sort_unstable();
+        assert_eq!(by_turns, all(1));
+        let last = Round {
+            last: 0,
+            past: SHARDS - 1,
+            lanes: LANES,
+        };
+        assert_eq!(last.ahead().collect::<Vec<_>>(), [u8::MAX]);
+    }
 
     #[test]
     fn the_prefilter_is_saved_soon_after_an_opening_and_then_by_records_and_by_time() {

@@ -255,7 +255,7 @@ impl<'a> Replay<'a> {
             .iter()
             .map(|(digest, change)| (digest, change.as_ref()))
             .collect();
-        self.engine.apply(&changes)?;
+        self.engine.apply(&changes, engine::MOST_THREADS)?;
         self.in_engine = self.in_engine.saturating_add(begun.elapsed());
         Ok(())
     }

@@ -57,7 +57,7 @@ schemas! {
     RevocationReason String: |object| object.enum_values(Some(Reason::ALL.map(Reason::as_str))).into();
     /// A token in its compact form (RFC 7519 §3.1): at most 8 KiB.
     Token String: |object| object.max_length(Some(ostracon_core::Compact::MAX_BYTES)).into();
-    /// The identity of a revocation: 32 hexadecimal digits, the same for the same target as long as the store is the same.
+    /// The identity of a revocation: 32 lower-case hexadecimal digits, the same for the same target as long as the store is the same.
     RevocationId String: |object| object.pattern(Some("^[0-9a-f]{32}$")).into();
 }
 

@@ -40,8 +40,8 @@ use crate::{
 /// How many entries there are, of each kind.
 type Entries = [(Kind, u64); Kind::ALL.len()];
 
-/// Threads that open parts, at most: each has memory of its own that the allocator does not give to others.
-const MOST_THREADS: usize = 2;
+/// Threads that open or write parts, at most: an allocator may keep memory for each that it does not give to others.
+pub(crate) const MOST_THREADS: usize = 2;
 
 /// What is to become of an entry.
 pub(super) type Named<'a> = (&'a Digest, Option<&'a Revocation>);
@@ -110,7 +110,7 @@ impl Parts {
         let count = u64::try_from(paths.len()).unwrap_or(1);
         let cache_bytes = options.cache_bytes.checked_div(count).unwrap_or(options.cache_bytes);
         let named: Vec<_> = paths.into_iter().zip(part_ids(store, count)).collect();
-        let opened = side_by_side(&named, threads(), |(path, store)| {
+        let opened = side_by_side(&named, MOST_THREADS, |(path, store)| {
             Ok(Part {
                 place: RwLock::new(Place::Open(Arc::new(Engine::open(path, *store, cache_bytes)?))),
                 store: *store,
@@ -168,26 +168,29 @@ impl Parts {
         }
     }
 
-    /// See [`Engine::apply`]; `changes` must be in the order of their digests.
-    pub(crate) fn apply(&self, changes: &[Named<'_>]) -> Result<(), StoreError> {
-        // One part after the other, by one thread: several would be faster, and each keeps memory that the allocator gives
-        // to no other.
-        let mut rest = changes;
+    /// See [`Engine::apply`]; `changes` must be in the order of their digests. Up to so many `threads` write parts side by
+    /// side.
+    pub(crate) fn apply(&self, changes: &[Named<'_>], threads: usize) -> Result<(), StoreError> {
+        let (mut shares, mut rest) = (Vec::new(), changes);
         while let Some((first, _)) = rest.first() {
             let part = self.part(first.shard())?;
             let of_part = |(digest, _): &Named<'_>| self.part(digest.shard()).is_ok_and(|p| core::ptr::eq(p, part));
             let (here, behind) = rest.split_at(rest.partition_point(of_part));
+            shares.push((part, here));
+            rest = behind;
+        }
+        side_by_side(&shares, threads, |(part, here)| {
             self.opened(part)?.apply(here.iter().copied())?;
             part.wrote(here.len());
             self.follow(part, here.iter().copied());
-            rest = behind;
-        }
-        Ok(())
+            Ok(())
+        })
+        .map(drop)
     }
 
     /// Writes the row of `digest` and its index row.
     pub(crate) fn put(&self, digest: &Digest, revocation: &Revocation) -> Result<(), StoreError> {
-        self.apply(&[(digest, Some(revocation))])
+        self.apply(&[(digest, Some(revocation))], 1)
     }
 
     /// The end of retention of the last of the first `limit` index rows of a part that has any which are due by `until`.
@@ -453,33 +456,37 @@ fn part_ids(store: StoreId, count: u64) -> impl Iterator<Item = StoreId> {
     })
 }
 
-fn threads() -> usize {
-    thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(MOST_THREADS)
-}
-
-/// What `work` makes of each of `items`, in their order, by so many threads.
+/// What `work` makes of each of `items`, in their order, by up to so many `threads`, and no more than there are processors.
 fn side_by_side<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> Result<R, StoreError> + Sync,
 ) -> Result<Vec<R>, StoreError> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(threads);
     if threads <= 1 || items.len() <= 1 {
         return items.iter().map(work).collect();
     }
     let share = items.len().div_ceil(threads).max(1);
+    let by_one = |share: &[T]| share.iter().map(&work).collect::<Result<Vec<_>, _>>();
     thread::scope(|scope| {
-        let work = &work;
         let (own, others) = items.split_at(share.min(items.len()));
         let workers: Vec<_> = others
             .chunks(share)
-            .map(|share| scope.spawn(move || share.iter().map(work).collect::<Result<Vec<_>, _>>()))
+            .map(|share| {
+                let spawned = thread::Builder::new().spawn_scoped(scope, || by_one(share));
+                spawned.map_err(|_| share)
+            })
             .collect();
-        let mut results: Vec<_> = own.iter().map(work).collect::<Result<_, _>>()?;
+        let mut results = by_one(own)?;
         for worker in workers {
-            let panicked = |_| StoreError::Engine("a part of it panicked".into());
-            results.extend(worker.join().map_err(panicked)??);
+            results.extend(match worker {
+                Ok(worker) => {
+                    let panicked = |_| StoreError::Engine("a part of it panicked".into());
+                    worker.join().map_err(panicked)??
+                }
+                // The system gives no more threads.
+                Err(share) => by_one(share)?,
+            });
         }
         Ok(results)
     })

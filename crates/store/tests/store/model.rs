@@ -295,9 +295,11 @@ impl World {
     }
 }
 
-/// Parts of the engine are opened anew, and written anew, again and again.
+/// Parts of the engine are opened anew, and written anew, again and again; with a prefilter each write waits for both parts.
 fn often(prefilter: bool) -> Options {
+    let usual = Options::default().pending_bytes;
     Options {
+        pending_bytes: if prefilter { 0 } else { usual },
         reopen_after: 4,
         renew_after: 6,
         renew_bytes: 0,

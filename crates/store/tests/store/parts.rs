@@ -78,9 +78,11 @@ fn i9_parts_are_opened_anew_while_all_goes_on() {
     assert_eq!(listed, Some(1600), "and still know how many there are");
 }
 
-/// Parts are written anew whenever they have had as many writes as they have entries.
+/// Parts are written anew whenever they have had as many writes as they have entries, and both at once, since writers soon
+/// wait for them.
 fn renewing() -> Options {
     Options {
+        pending_bytes: 64 << 10,
         renew_after: 64,
         renew_bytes: 0,
         ..options(true)
