@@ -180,6 +180,11 @@ fn fill(dir: &Path, size: u64) {
         bulk / single,
         began.elapsed().as_secs_f64()
     );
+    let stats = denylist.stats();
+    println!(
+        "parts opened anew {} times, written anew {} times",
+        stats.reopened, stats.renewed
+    );
     sizes(&denylist, dir, size);
     ready();
     denylist.close().expect("closed");
