@@ -1,6 +1,6 @@
 //! The peers: an exact set in memory, the engine without anything around it, and a Redis over loopback.
 
-use std::{cell::RefCell, collections::HashSet, path::Path, sync::RwLock};
+use std::{cell::RefCell, collections::HashSet, fs, path::Path, sync::RwLock};
 
 use ostracon_benches::{
     case::Case,
@@ -43,10 +43,9 @@ impl Peers {
             u128::from_str_radix(&shown, 16).expect("hexadecimal").to_be_bytes()
         };
         let set = (0..size).map(|n| id(names::listed(n).as_ref())).collect();
-        let part = |part| rows_of(&bare.join(format!("sled/{part:02}-of-{PARTS}")));
         Self {
             set: RwLock::new(set),
-            rows: (0..PARTS).map(part).collect(),
+            rows: (0..PARTS).map(|part| rows_of(&bare.join("sled"), part)).collect(),
             absent: asked.absent.iter().map(key).collect(),
             present: asked.present.iter().map(key).collect(),
             redis: redis.map(|redis| Redis::filled(redis, size, asked)),
@@ -91,11 +90,19 @@ impl Redis {
     }
 }
 
-/// The rows of one part of the engine.
-fn rows_of(part: &Path) -> sled::Tree {
-    assert!(part.is_dir(), "the engine has other parts");
+/// The rows of one part of the engine in `dir`.
+fn rows_of(dir: &Path, part: u64) -> sled::Tree {
+    // Behind its name there is a number, if it was written anew.
+    let name = format!("{part:02}-of-{PARTS}");
+    let entries = fs::read_dir(dir)
+        .expect("the engine")
+        .map(|entry| entry.expect("a file of it"));
+    let mut parts = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name));
+    let (Some(part), None) = (parts.next(), parts.next()) else {
+        panic!("the engine has other parts")
+    };
     let engine = sled::Config::new()
-        .path(part)
+        .path(part.path())
         .cache_capacity((64 << 20) / PARTS)
         .segment_size(64 << 10)
         .flush_every_ms(None);
