@@ -33,7 +33,9 @@ use crate::{
         title = "Ostracon",
         description = "Logs JSON Web Tokens out, and keeps them out.\n\n\
             Two listeners: the public one is for browsers, applications and proxies, the admin one for operators and trusted \
-            backends. Times are seconds since 1970 UTC. Answers may get more members; the names of those that are here stay.",
+            backends. Times are seconds since 1970 UTC. Answers may get more members; the names of those that are here stay.\n\n\
+            Whatever it is for, a request whose head is not HTTP is answered 400 `head_malformed`, one for too long a name 414 \
+            `target_too_long`, one with too large a head 431 `head_too_large`, each a problem as below, and the connection is closed.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     servers(
