@@ -23,10 +23,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if media_type(request.headers()) != Some(JSON) {
+        let sent = media_type(request.headers());
+        // Read even so: behind a body that nobody read a connection is closed, maybe under the next request.
+        let bytes = bytes(request).await?;
+        if sent != Some(JSON) {
             return Err(Problem::media_type_unsupported(JSON));
         }
-        json(&bytes(request).await?).map(Self)
+        json(&bytes).map(Self)
     }
 }
 
