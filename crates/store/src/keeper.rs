@@ -1,6 +1,6 @@
-//! The one thread that writes the engine: empties the overlay into it, makes checkpoints, sweeps, rebuilds shards of the
-//! prefilter and saves it, and deletes journal segments that nobody needs any more. Nobody waits for it but who asks it
-//! for something.
+//! The thread that writes the engine, with a second one while writers wait: empties the overlay into it, makes
+//! checkpoints, sweeps, rebuilds shards of the prefilter and saves it, and deletes journal segments that nobody needs any
+//! more. Nobody waits for it but who asks it for something.
 
 use std::{
     io,
