@@ -7,7 +7,8 @@
 //! | `meta` | `checkpoint` | format (1), store id (16), applied sequence number (8), forgotten until (8), CRC-32 (4) |
 //! | `meta` | `tally` | format (1), applied sequence number (8), entries of each kind (6 × 8), CRC-32 (4); only while closed |
 //!
-//! One thread writes at a time; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an fdatasync.
+//! One thread writes at a time; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an
+//! fdatasync.
 
 mod copy;
 mod counting;

@@ -1,7 +1,8 @@
 //! How many entries of each kind the engine holds.
 //!
-//! Kept beside the rows by the one thread that writes them at a time, and saved when the store is closed. After any other end the
-//! rows are counted anew in the background, a shard at a time: what a crash left of a number nobody could say.
+//! Kept beside the rows by whichever thread writes them, one at a time, and saved when the store is closed. After any
+//! other end the rows are counted anew in the background, a shard at a time: what a crash left of a number nobody could
+//! say.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
