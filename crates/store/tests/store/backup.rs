@@ -13,19 +13,10 @@ use std::{
 use ostracon_core::{Note, Policy, Reason, Revocation};
 use ostracon_store::{Backup, Denylist, StoreError, restore, verify_backup};
 
-use crate::support::{NOW, at, denied, open, options, revocation, segments, token};
+use crate::support::{NOW, Stop, at, denied, open, options, revocation, segments, token};
 
 fn taken(denylist: &Denylist, into: &Path) -> Backup {
     denylist.backup(into, "backup", &[], &mut |_| ()).unwrap()
-}
-
-/// Tells the other threads to stop, also when this one fails.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {

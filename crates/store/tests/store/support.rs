@@ -1,6 +1,15 @@
 //! What the scenarios share.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{self, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use ostracon_core::{
     Claims, ClientId, Issuer, Jti, KeyId, Policy, Reason, Revocation, SessionId, Subject, Target, Targets, UnixTime,
@@ -66,6 +75,7 @@ pub(crate) fn revocation(target: Target) -> Revocation {
 
 /// Small segments, so that a few records make several.
 pub(crate) fn options(prefilter: bool) -> Options {
+    LazyLock::force(&COPIER);
     Options {
         prefilter,
         cache_bytes: 4 << 20,
@@ -87,25 +97,62 @@ pub(crate) fn denied(denylist: &Denylist, target: &Target) -> bool {
         .is_some()
 }
 
-/// Leaves in `to` what a kill of the process at this moment would leave of the store in `from`.
+/// Leaves in `to` what a kill of the process at this moment would leave of the store in `from`: the process stands still
+/// while it is copied. What is copied file by file while it is written is none of the states that the disk was ever in.
 pub(crate) fn snapshot(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
-    // The engine first: the journal is then at least as far, as it always is.
-    let parts = engine_parts(from).into_iter();
-    let parts: Vec<_> = parts.map(|path| path.strip_prefix(from).unwrap().to_owned()).collect();
-    for part in parts
-        .iter()
-        .map(std::path::PathBuf::as_path)
-        .chain(["sled", "journal", ""].map(Path::new))
-    {
-        let (from, to) = (from.join(part), to.join(part));
-        fs::create_dir_all(&to).unwrap();
-        for entry in fs::read_dir(&from).unwrap().map(Result::unwrap) {
-            if entry.file_type().unwrap().is_file() {
-                // A segment may be deleted while this looks.
-                let _ = fs::copy(entry.path(), to.join(entry.file_name()));
-            }
+    COPIER.lock().unwrap_or_else(PoisonError::into_inner).copy(from, to);
+}
+
+/// Begun by whoever first asks for options, and so before any store is open: a process that is begun has the locks of all
+/// stores for a moment.
+static COPIER: LazyLock<Mutex<Copier>> = LazyLock::new(|| Mutex::new(Copier::begin()));
+
+/// A process beside this one that has it stand still, copies a directory, and has it go on.
+struct Copier {
+    orders: ChildStdin,
+    outcomes: BufReader<ChildStdout>,
+}
+
+impl Copier {
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it ends with this process, whose orders it reads"
+    )]
+    fn begin() -> Self {
+        // A thread in the middle of a call to the system stops behind it.
+        let copy = r#"while read -r from && read -r to; do
+            kill -STOP $1
+            until [ -z "$(grep -L '^State:.T' /proc/$1/task/*/status)" ]; do :; done
+            cp -R "$from" "$to"; echo $?
+            kill -CONT $1
+        done"#;
+        let mut child = Command::new("sh")
+            .args(["-c", copy, "sh", &process::id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            orders: child.stdin.take().unwrap(),
+            outcomes: BufReader::new(child.stdout.take().unwrap()),
         }
+    }
+
+    fn copy(&mut self, from: &Path, to: &Path) {
+        writeln!(self.orders, "{}\n{}", from.display(), to.display()).unwrap();
+        let mut outcome = String::new();
+        self.outcomes.read_line(&mut outcome).unwrap();
+        assert_eq!(outcome, "0\n", "cp");
+    }
+}
+
+/// Tells who works beside a scenario that it is over, also when it fails: the scope would wait for them for ever.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
