@@ -23,13 +23,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let sent = media_type(request.headers());
-        // Read even so: behind a body that nobody read a connection is closed, maybe under the next request.
-        let bytes = bytes(request).await?;
-        if sent != Some(JSON) {
+        if media_type(request.headers()) != Some(JSON) {
             return Err(Problem::media_type_unsupported(JSON));
         }
-        json(&bytes).map(Self)
+        json(&bytes(request).await?).map(Self)
     }
 }
 

@@ -39,6 +39,7 @@ use crate::{
     metrics::{Connected, Metrics},
     problem::Problem,
     routes::{guard, verify::Shortcut},
+    unread::lend,
 };
 
 /// What browsers are told that came by TLS: for a year, never to come without (RFC 6797 §6.1).
@@ -170,8 +171,9 @@ impl Connection {
         let (router, shortcut, peer) = (self.router, self.shortcut, self.peer);
         let cutter = Cutter::default();
         let to_cut = cutter.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let turn = Answering::begin(&answering);
+            let (mut request, unread) = lend(request);
             let passed = if is_too_large(&request) {
                 let mut refused = Problem::head_too_large().into_response();
                 guard(refused.headers_mut());
@@ -189,6 +191,9 @@ impl Connection {
                     Ok(passed) => passed,
                     Err(asked) => asked.await?,
                 };
+                if let Some(unread) = unread {
+                    unread.settle(&mut answer);
+                }
                 if is_secure {
                     answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT);
                 }

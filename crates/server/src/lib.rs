@@ -69,6 +69,7 @@ mod strict;
 mod terms;
 mod trail;
 pub mod transfer;
+mod unread;
 mod watch;
 
 pub use app::{App, OpenError};

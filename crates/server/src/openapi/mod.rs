@@ -35,7 +35,8 @@ use crate::{
             Two listeners: the public one is for browsers, applications and proxies, the admin one for operators and trusted \
             backends. Times are seconds since 1970 UTC. Answers may get more members; the names of those that are here stay.\n\n\
             Whatever it is for, a request whose head is not HTTP is answered 400 `head_malformed`, one for too long a name 414 \
-            `target_too_long`, one with too large a head 431 `head_too_large`, each a problem as below, and the connection is closed.",
+            `target_too_long`, one with too large a head 431 `head_too_large`, each a problem as below, and the connection is closed.\n\n\
+            An answer that comes ahead of a body of over 64 KiB, of unknown length, or still waiting to be asked for, says `Connection: close`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     servers(

@@ -50,8 +50,6 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         .id()
         .to_owned();
     if !body::is_lines(request.headers()) {
-        // Behind a body that nobody read the connection is closed, maybe under the next request.
-        drop(body::bytes(request).await);
         return Err(Problem::media_type_unsupported(body::LINES.first().unwrap_or(&"")));
     }
     let length = request.headers().get(header::CONTENT_LENGTH);

@@ -94,11 +94,8 @@ pub(crate) struct About {
     responses((status = OK, description = "Whether it would pass, and why.", body = Explanation))
 )]
 pub(super) async fn explain(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let caller = Caller::of(&request);
-    let body = body::Json::<Body>::from_request(request, &()).await;
-    caller.authorize(&app.clients, &app.failures, Some(Role::Read))?;
-    let body::Json(Body { token, aud }) = body?;
-
+    Caller::of(&request).authorize(&app.clients, &app.failures, Some(Role::Read))?;
+    let body::Json(Body { token, aud }) = body::Json::from_request(request, &()).await?;
     let explained = Explained::of(&app, &token, aud.as_deref()).await?;
     Ok(Json(explained.told(&app)).into_response())
 }

@@ -16,7 +16,6 @@ use crate::{
     answer::Json,
     app::App,
     backup::back_up,
-    body,
     client::{Caller, Role},
     problem::Problem,
     sender::Sender,
@@ -32,13 +31,10 @@ pub(super) fn routes() -> OpenApiRouter<Serving> {
 }
 
 /// Who may, and only one at a time. It is held until the work is done, whether the caller waits for it or not.
-async fn begin(app: &App, request: Request, what: &'static str) -> Result<OwnedMutexGuard<()>, Problem> {
-    let caller = Caller::of(&request);
-    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
-    // Nothing is asked for by a body, but one that stays in the connection would be in the way of the next request.
-    let body = body::bytes(request).await;
+fn begin(app: &App, request: &Request, what: &'static str) -> Result<OwnedMutexGuard<()>, Problem> {
+    let caller = Caller::of(request);
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Admin))?;
-    body?;
+    let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
     let held = Arc::clone(&app.kept.maintenance).try_lock_owned();
     let held = held.map_err(|_| Problem::maintenance_running())?;
     app.kept.trail.ready()?;
@@ -74,7 +70,7 @@ struct Swept {
     )
 )]
 async fn sweep(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let held = begin(&app, request, "sweep").await?;
+    let held = begin(&app, &request, "sweep")?;
     if let Some(wait) = app.clock_unsettled() {
         return Err(Problem::clock_unsettled(wait));
     }
@@ -113,7 +109,7 @@ struct Rebuilt {
     )
 )]
 async fn rebuild_prefilter(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let held = begin(&app, request, "rebuild-prefilter").await?;
+    let held = begin(&app, &request, "rebuild-prefilter")?;
     let begun = Instant::now();
     let rebuild = move |denylist: &Denylist| {
         let _held = held;
@@ -152,7 +148,7 @@ struct BackedUp {
     )
 )]
 async fn backup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let held = begin(&app, request, "backup").await?;
+    let held = begin(&app, &request, "backup")?;
     let into = app.backup_dir.clone();
     let into = into.ok_or_else(|| Problem::not_configured("backup_dir is not in the configuration"))?;
     let (now, begun) = (app.now(), Instant::now());

@@ -80,10 +80,8 @@ pub(crate) struct Answer<'a> {
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
-    // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
-    let body = body::Json::<Body>::from_request(request, &()).await;
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Revoke))?;
-    let body::Json(body) = body?;
+    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
     match asked(&app, body).await? {
         Asked::New(revocation) => carry_out(&app, revocation, Actor::Client(client.id(), &sender)).await,
         Asked::Stands(receipt) => {

@@ -90,10 +90,8 @@ pub(crate) enum OneOrMany {
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let sender = Sender::of(&app.trusted_proxies, request.headers(), request.extensions());
-    // Read first, so that the connection is good for the next request whatever is answered; looked at only then.
-    let body = body::Json::<Body>::from_request(request, &()).await;
     let client = caller.authorize(&app.clients, &app.failures, Some(Role::Issue))?;
-    let body::Json(body) = body?;
+    let body::Json(body) = body::Json::<Body>::from_request(request, &()).await?;
     let end_others = body.end_others;
     let login = login(body, client.id())?;
     if let Some(reason) = end_others {
