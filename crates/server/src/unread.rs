@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::{
+    body::Bytes,
     http::{HeaderValue, Request, StatusCode, header},
     response::Response,
 };
@@ -20,8 +21,9 @@ use tokio::sync::oneshot;
 
 use crate::body::MAX_BODY_BYTES;
 
-/// For how long what nobody wants is read. Behind it whoever is still sending is cut off.
+/// For how long, and how many bytes, what nobody wants is read. Behind it whoever is still sending is cut off.
 const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 16 << 20;
 
 /// A body that comes back when who has it lets go of it ahead of its end.
 pub(crate) struct Lent<B> {
@@ -56,8 +58,7 @@ pub(crate) fn lend<B: Body>(request: Request<B>) -> (Request<Lent<B>>, Option<Un
 
 impl<B> Unread<B>
 where
-    B: Body + Send + Unpin + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Send,
 {
     /// Sees to it that `answer` arrives, and that its connection is good for the next request or said not to be.
@@ -79,9 +80,15 @@ where
     }
 }
 
-/// Reads `body` to its end.
-async fn forget<B: Body + Unpin>(mut body: B) {
-    while let Some(Ok(_)) = body.frame().await {}
+/// Reads `body`, as far as it is.
+async fn forget<B: Body<Data = Bytes> + Unpin>(mut body: B) {
+    let mut left = LINGER_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            break;
+        }
+    }
 }
 
 impl<B: Body + Unpin> Body for Lent<B> {
