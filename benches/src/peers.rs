@@ -173,6 +173,24 @@ pub fn printing(command: &Command) -> Process {
     Process::start(command, |line| line.starts_with("127.0.0.1:").then_some(line))
 }
 
+/// The usual answer whose source is in the directory `source` of `benches/peers`: it verifies by the secret in `secret`, lists
+/// for who has the [credentials], and asks `redis`. None where there is no Node, or its packages are not installed.
+#[must_use]
+pub fn usual(source: &str, secret: &Path, redis: &Process) -> Option<Process> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(source);
+    if !is_there("node") || !source.join("node_modules").exists() {
+        return None;
+    }
+    let mut command = Command::new("node");
+    command
+        .arg(source.join("server.js"))
+        .env("NODE_ENV", "production")
+        .env("SECRET_FILE", secret)
+        .env("CLIENT", credentials())
+        .env("REDIS_URL", format!("redis://{}", redis.address));
+    Some(printing(&command))
+}
+
 /// A Redis that keeps nothing, on a port that was free.
 #[must_use]
 pub fn redis(dir: &Path) -> Process {
@@ -190,21 +208,20 @@ pub fn durable_redis(dir: &Path) -> Option<Process> {
         "--auto-aof-rewrite-percentage",
         "0",
     ];
-    has_redis().then(|| started_redis(dir, &always))
+    is_there("redis-server").then(|| started_redis(dir, &always))
 }
 
 /// A Redis that keeps nothing; none where there is no Redis.
 #[must_use]
 pub fn memory_redis(dir: &Path) -> Option<Process> {
-    has_redis().then(|| redis(dir))
+    is_there("redis-server").then(|| redis(dir))
 }
 
-fn has_redis() -> bool {
-    let there = Command::new("redis-server")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    there.is_ok()
+/// Whether `program` can be run.
+#[must_use]
+pub fn is_there(program: &str) -> bool {
+    let run = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+    run.is_ok()
 }
 
 /// The bytes of the log of a [durable](durable_redis) Redis in `dir`.

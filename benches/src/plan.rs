@@ -18,6 +18,13 @@ pub fn measures() -> bool {
     given("--bench") && !given("--test") && !given("--list")
 }
 
+/// Whether `part` of a bench is wanted: where none is named, all are.
+#[must_use]
+pub fn wants(part: &str) -> bool {
+    let named = || std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    named().next().is_none() || named().any(|name| name == part)
+}
+
 /// The sizes to measure at, in entries: `OSTRACON_BENCH_SIZES`, numbers with commas between them, or each power of ten
 /// from 10^4 to 10^6.
 #[must_use]

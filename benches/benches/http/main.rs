@@ -2,7 +2,8 @@
 //! `POST /v1/revocations` beside a Redis that syncs its log before it answers.
 //!
 //! What each server does, and what is asserted of it, is told in `benches/README.md`. `OSTRACON_BENCH_SECONDS` says how long
-//! each turn takes, `OSTRACON_BENCH_PEERS=required` makes a peer that is missing an error.
+//! each turn takes, `OSTRACON_BENCH_PEERS=required` makes a peer that is missing an error; `-- verifying` and `-- revoking` measure one
+//! of both alone.
 
 #![expect(
     clippy::expect_used,
@@ -17,7 +18,7 @@ mod turns;
 use std::{
     env,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -43,6 +44,8 @@ const OFF: &str = "Ostracon, prefilter off";
 const BARE: &str = "bare axum route";
 const HAPI: &str = "hapi + Redis";
 const EXPRESS: &str = "Express + Redis";
+/// The usual answers, and where they are.
+const USUAL: [(&str, &str); 2] = [(HAPI, "hapi-redis"), (EXPRESS, "express-redis")];
 const GET: &str = "bare Redis GET";
 
 fn main() {
@@ -62,7 +65,20 @@ fn main() {
     let asked = Asked::new();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let program = built();
-    let (mut verifying, missing) = servers(&program, dir.path(), &asked);
+    if plan::wants("verifying") {
+        verifying(&program, dir.path(), &asked, rounds, turn);
+    }
+    if plan::wants("revoking") {
+        let servers = revoking::measured(&program, dir.path(), &asked, rounds, turn);
+        if !trial {
+            turns::tell(&servers, "POST /v1/revocations", "revoking");
+        }
+    }
+}
+
+fn verifying(program: &Path, dir: &Path, asked: &Asked, rounds: usize, turn: Duration) {
+    let trial = !plan::measures();
+    let (mut verifying, missing) = servers(program, dir, asked);
     turns::take(&mut verifying, rounds, turn);
     println!("{CONNECTIONS} clients, {TOKENS} tokens, one in {REVOKED} of them revoked; {ENTRIES} others listed");
     if trial {
@@ -73,12 +89,6 @@ fn main() {
             "setting",
             json!({ "clients": CONNECTIONS, "tokens": TOKENS, "revoked_one_in": REVOKED, "entries": ENTRIES }),
         );
-    }
-    drop(verifying);
-
-    let revoking = revoking::measured(&program, dir.path(), &asked, rounds, turn);
-    if !trial {
-        turns::tell(&revoking, "POST /v1/revocations", "revoking");
     }
     for (name, need) in &missing {
         println!("missing: {name}; it needs {need}");
@@ -103,37 +113,22 @@ fn servers(program: &Path, dir: &Path, asked: &Asked) -> (Vec<Server>, Missing) 
     all.push(Server::new(BARE, Protocol::Http, &asked.bare, vec![bare]));
 
     let mut missing = Vec::new();
-    let there = |program: &str| {
-        Command::new(program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status()
-            .is_ok()
-    };
-    if !there("redis-server") {
+    if !peers::is_there("redis-server") {
         let need = "redis-server (scripts/peers installs it)";
         return (all, vec![(HAPI, need), (EXPRESS, need), (GET, need)]);
     }
     let redis = Arc::new(peers::redis(dir));
     peers::set_all(&redis, asked.listed.iter().cloned());
-    for (name, source) in [(HAPI, "hapi-redis"), (EXPRESS, "express-redis")] {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(source);
-        if !there("node") || !source.join("node_modules").exists() {
+    for (name, source) in USUAL {
+        let Some(process) = peers::usual(source, &dir.join("on/key.secret"), &redis) else {
             missing.push((name, "Node and its packages (scripts/peers installs them)"));
             continue;
-        }
-        let mut command = Command::new("node");
-        command
-            .arg(source.join("server.js"))
-            .env("NODE_ENV", "production")
-            .env("SECRET_FILE", dir.join("on/key.secret"))
-            .env("REDIS_URL", format!("redis://{}", redis.address));
-        let process = Arc::new(peers::printing(&command));
+        };
         all.push(Server::new(
             name,
             Protocol::Http,
             &asked.verify,
-            vec![process, Arc::clone(&redis)],
+            vec![Arc::new(process), Arc::clone(&redis)],
         ));
     }
     all.push(Server::new(GET, Protocol::Redis, &asked.get, vec![redis]));

@@ -1,4 +1,5 @@
-//! Durable revocations over HTTP, beside keys that a Redis sets with `appendfsync always`.
+//! Durable revocations over HTTP, beside the usual answers that have a Redis keep them with `appendfsync always`, and that Redis
+//! alone.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use ostracon_benches::{
 use ostracon_store::{Denylist, Options};
 
 use crate::{
-    ENTRIES,
+    ENTRIES, USUAL,
     asked::Asked,
     turns::{self, Server},
 };
@@ -25,27 +26,30 @@ pub(crate) fn measured(program: &Path, dir: &Path, asked: &Asked, rounds: usize,
     let before = entries(&store);
     let config = peers::configuration_with_client(&home);
     let process = Arc::new(peers::ostracon_admin(program, &config));
-    let mut servers = vec![Server::new(
-        "Ostracon, POST /v1/revocations",
-        Protocol::Http,
-        &Arc::from([revocation(asked)]),
-        vec![process],
-    )];
+    let ask: Arc<[Request]> = Arc::from([revocation(asked)]);
+    let mut servers = vec![Server::new("Ostracon", Protocol::Http, &ask, vec![process])];
     let log = dir.join("durable-redis");
     std::fs::create_dir(&log).expect("a directory");
-    if let Some(redis) = peers::durable_redis(&log) {
+    if let Some(redis) = peers::durable_redis(&log).map(Arc::new) {
+        for (name, source) in USUAL {
+            if let Some(usual) = peers::usual(source, &home.join("key.secret"), &redis) {
+                let processes = vec![Arc::new(usual), Arc::clone(&redis)];
+                servers.push(Server::new(name, Protocol::Http, &ask, processes));
+            }
+        }
         let key = format!("blacklist:{SERIAL}");
         let set = request(peers::command(&["SETEX", &key, "1200", "1"]), b"+OK\r\n");
         servers.push(Server::new(
             "Redis SETEX, appendfsync always",
             Protocol::Redis,
             &Arc::from([set]),
-            vec![Arc::new(redis)],
+            vec![redis],
         ));
     }
     turns::take(&mut servers, rounds, turn);
     let answered = |server: &Server| server.turns.iter().map(|turn| turn.load.latencies.len()).sum::<usize>();
-    let [ours, theirs] = [servers.first(), servers.get(1)].map(|server| server.map_or(0, answered));
+    let ours = servers.first().map_or(0, answered);
+    let theirs = servers.iter().skip(1).map(answered).sum::<usize>();
     // Ended by the kernel, with whatever it had not written.
     for server in &mut servers {
         server.processes.clear();

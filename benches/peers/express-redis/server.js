@@ -1,18 +1,29 @@
 // Another answer that many know: Express with express-jwt, whose `isRevoked` asks Redis.
 // Says where it listens, and ends with its input.
 
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import express from 'express';
 import { expressjwt } from 'express-jwt';
 import { createClient } from 'redis';
 
-const { SECRET_FILE, REDIS_URL } = process.env;
+const { SECRET_FILE, REDIS_URL, CLIENT } = process.env;
 const redis = await createClient({ url: REDIS_URL }).connect();
 
 const app = express();
 app.disable('x-powered-by');
 app.set('etag', false);
+const hash = (text) => createHash('sha256').update(text).digest();
+const known = hash(`Basic ${CLIENT}`);
+app.post('/v1/revocations', express.json(), async (request, response) => {
+  if (!timingSafeEqual(hash(request.headers.authorization ?? ''), known)) return response.status(401).end();
+  const { target, exp, reason } = request.body;
+  const lives = exp - Math.floor(Date.now() / 1000);
+  if (typeof target?.jti !== 'string' || !(lives > 0)) return response.status(422).end();
+  await redis.set(`blacklist:${target.jti}`, '1', { EX: lives });
+  response.status(201).json({ target, exp, reason, durable: true });
+});
 app.use(
   expressjwt({
     secret: readFileSync(SECRET_FILE),

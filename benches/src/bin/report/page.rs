@@ -65,7 +65,7 @@ pub(crate) fn write(dir: &Path) {
                 h2 { "All tables" }
                 @for bench in ["check", "verify", "revoke"] { (tables(bench, &figures.of(bench))) }
                 (servers(&figures.of("http"), "servers", "http: GET /auth/verify against each of the others"))
-                (servers(&figures.of("http"), "revoking", "http: POST /v1/revocations against Redis"))
+                (servers(&figures.of("http"), "revoking", "http: POST /v1/revocations against each of the others"))
                 (engines(&figures.of("engines")))
                 (steps(&figures.of("scale")))
             }

@@ -392,9 +392,9 @@ fn revoking(http: &Value) -> Plot {
         name: "revoking",
         title,
         svg: Bars { title, x, bars: &bars }.svg(),
-        said: "POST /v1/revocations, with a client's credentials and a body of JSON, beside a bare SETEX of a Redis that syncs its log before \
-               it answers, on the same disk. Both write what waits as one, so that either syncs a few thousand times a second; the rest \
-               is what a request takes.",
+        said: "POST /v1/revocations, with a client's credentials and a body of JSON, beside the usual answers, which have a Redis keep \
+               them that syncs its log before it answers, and beside a bare SETEX of that Redis, on the same disk. All write what waits \
+               as one; the rest is what a request takes.",
     }
 }
 
