@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -28,16 +28,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Sleep, sleep},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::{
-    heads::{Answers, MAX_HEAD_BYTES, is_too_large},
+    heads::{Answers, MAX_HEAD_BYTES, refusal},
     limits::Limits,
     listen::{Cutter, Listener, Peer, Stream},
     metrics::{Connected, Metrics},
-    problem::Problem,
     routes::{guard, verify::Shortcut},
     unread::lend,
 };
@@ -79,6 +79,8 @@ where
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD_BYTES);
+    // Event streams have a patience of their own, and words for whoever exceeds it: that one comes first.
+    let patience = limits.header_timeout.max(limits.event_heartbeat.saturating_mul(3));
     let room = Arc::new(Semaphore::new(limits.connections));
     loop {
         let accepted = async {
@@ -94,7 +96,7 @@ where
             Err(error) => {
                 // Out of descriptors, most likely: those that are open will be closed again.
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -103,6 +105,7 @@ where
             router: router.clone(),
             shortcut: shortcut.clone(),
             peer,
+            patience,
             ended: ended.clone(),
             _permit: permit.ok(),
             _open: metrics.connected(name),
@@ -131,6 +134,8 @@ struct Connection {
     router: Router,
     shortcut: Option<Shortcut>,
     peer: Peer,
+    /// For how long an answer may lie untaken.
+    patience: Duration,
     ended: watch::Receiver<()>,
     _permit: Option<OwnedSemaphorePermit>,
     _open: Connected,
@@ -174,12 +179,15 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Answering::begin(&answering);
             let (mut request, unread) = lend(request);
-            let passed = if is_too_large(&request) {
-                let mut refused = Problem::head_too_large().into_response();
-                guard(refused.headers_mut());
-                Some(refused)
-            } else {
-                shortcut.as_ref().and_then(|shortcut| shortcut.pass(&request, peer))
+            let passed = match refusal(&request) {
+                Some(problem) => {
+                    let mut refused = problem.into_response();
+                    guard(refused.headers_mut());
+                    let close = HeaderValue::from_static("close");
+                    refused.headers_mut().insert(header::CONNECTION, close);
+                    Some(refused)
+                }
+                None => shortcut.as_ref().and_then(|shortcut| shortcut.pass(&request, peer)),
             };
             let answer = passed.ok_or_else(|| {
                 request.extensions_mut().insert(peer);
@@ -204,6 +212,8 @@ impl Connection {
             stream,
             activity: Arc::clone(&activity),
             answers: Answers::default(),
+            patience: self.patience,
+            stalled: None,
         };
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let told = async { drop(self.ended.changed().await) };
@@ -287,17 +297,28 @@ impl hyper::body::Body for Counted {
     }
 }
 
-/// A stream that tells when the other side does not take what is written.
+/// A stream that tells when the other side does not take what is written, and fails once it has taken nothing for too long.
 struct Watched {
     stream: Box<dyn Stream>,
     activity: Arc<Activity>,
     answers: Answers,
+    /// For how long the other side may take nothing.
+    patience: Duration,
+    /// When that is over, while it takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+    fn note<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.activity.writing.store(written.is_pending(), Ordering::Relaxed);
-        written
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -311,7 +332,7 @@ impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Self { stream, answers, .. } = &mut *self;
         let written = answers.poll_write(stream, context, bytes);
-        self.note(written)
+        self.note(context, written)
     }
 
     fn poll_write_vectored(
@@ -324,7 +345,7 @@ impl AsyncWrite for Watched {
             return self.poll_write(context, only);
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.note(written)
+        self.note(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -333,12 +354,12 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.note(flushed)
+        self.note(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.note(shut)
+        self.note(context, shut)
     }
 }
 
@@ -361,6 +382,7 @@ mod tests {
             router,
             shortcut: None,
             peer: Peer(None),
+            patience: HANDSHAKE,
             ended,
             _permit: None,
             _open: Connected::default(),
@@ -392,6 +414,7 @@ mod tests {
             router: Router::new(),
             shortcut: None,
             peer: Peer(None),
+            patience: HANDSHAKE,
             ended,
             _permit: None,
             _open: Connected::default(),

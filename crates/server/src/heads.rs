@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::http::Request;
+use axum::http::{Method, Request, Version, header};
 
 use crate::{listen::Stream, problem::Problem};
 
@@ -14,9 +14,34 @@ use crate::{listen::Stream, problem::Problem};
 /// a cookie, and what else a browser sends along.
 pub(crate) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// What is said to a request whatever it is for, if it is none that anybody should answer.
+pub(crate) fn refusal<B>(request: &Request<B>) -> Option<Problem> {
+    if is_too_large(request) {
+        Some(Problem::head_too_large())
+    } else if !is_proper(request) {
+        Some(Problem::head_malformed())
+    } else {
+        None
+    }
+}
+
+/// Whether `request` names one host, as it must from HTTP/1.1 on (RFC 9112 §3.2), has no transfer coding but one `chunked`, since
+/// of any other the body would have to be decoded (§6.1), and asks for no tunnel, which the connection would be behind a good
+/// answer (RFC 9110 §9.3.6).
+fn is_proper<B>(request: &Request<B>) -> bool {
+    let all = |name| request.headers().get_all(name).iter();
+    let mut codings = all(header::TRANSFER_ENCODING);
+    let is_plain = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    let hosts = all(header::HOST).take(2).count();
+    let is_named = hosts == 1 || hosts == 0 && request.version() < Version::HTTP_11;
+    is_named && is_plain && codings.next().is_none() && request.method() != Method::CONNECT
+}
+
 /// Whether the head of `request` is larger than [`MAX_HEAD_BYTES`], in the spelling with one space behind each colon. What
 /// reads the head stops at that, too, but by as much later as it happened to read at once.
-pub(crate) fn is_too_large<B>(request: &Request<B>) -> bool {
+fn is_too_large<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     let target = [
         uri.scheme_str().map_or(0, |scheme| scheme.len().saturating_add(3)),

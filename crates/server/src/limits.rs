@@ -21,7 +21,7 @@ use governor::{
 pub struct Limits {
     /// Connections at once on one listener; more wait to be accepted.
     pub connections: usize,
-    /// How long the head of a request may take to arrive, and a connection may lie idle.
+    /// How long the head of a request may take to arrive, nothing of an answer be taken, and a connection lie idle.
     pub header_timeout: Duration,
     /// How long a request may take from its head to its answer.
     pub request_timeout: Duration,

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::net::UnixStream,
+    time::Duration,
 };
 
 use ostracon_tests::{Home, wait_for};
@@ -68,6 +69,52 @@ fn slow_and_idle_connections_make_room() {
         answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"),
         "{answer}"
     );
+}
+
+/// A client that asks and asks, and takes none of the answers, is cut off and makes room.
+#[test]
+fn who_takes_no_answer_makes_room() {
+    let home = Home::new();
+    let server = home.start_with(&[
+        ("OSTRACON_LIMITS__HEADER_TIMEOUT", "2s"),
+        ("OSTRACON_LIMITS__EVENT_HEARTBEAT", "1s"),
+        ("OSTRACON_LIMITS__CONNECTIONS", "1"),
+    ]);
+    let mut greedy = TcpStream::connect(server.public.address()).unwrap();
+    greedy.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let questions = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    // Until the answers fill all there is between the two, and the server takes no more questions.
+    let asked = (0..1_000).take_while(|_| greedy.write_all(questions.as_bytes()).is_ok());
+    assert!(asked.count() < 1_000, "it is never full");
+    assert_eq!(server.public.get("/healthz").status, 200, "after it was cut off");
+}
+
+/// RFC 9112 §3.2, §6.1; RFC 9110 §9.3.6: what could be taken for something else is taken for nothing.
+#[test]
+fn a_head_that_names_no_host_or_two_or_another_coding_is_malformed() {
+    let home = Home::new();
+    let server = home.start();
+    let ask = |head: &str| {
+        let mut stream = TcpStream::connect(server.public.address()).unwrap();
+        stream.write_all(format!("{head}\r\n\r\n").as_bytes()).unwrap();
+        rest(stream)
+    };
+    for bad in [
+        "GET /healthz HTTP/1.1",
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a",
+        "POST /logout HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked",
+        "POST /logout HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "CONNECT /auth/verify HTTP/1.1\r\nHost: a",
+        "CONNECT a:443 HTTP/1.1\r\nHost: a:443",
+    ] {
+        let answer = ask(bad);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{bad}: {answer}");
+        assert!(
+            answer.contains("head_malformed") && answer.contains("\r\nconnection: close\r\n"),
+            "{bad}: {answer}"
+        );
+    }
+    assert!(ask("GET /healthz HTTP/1.0").starts_with("HTTP/1.0 200 "));
 }
 
 /// A37, A38: what is too large costs no more than the limit.
