@@ -378,6 +378,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Also of one that a test has no other word for: a task that panics takes nobody with it.
+        if !thread::panicking() {
+            let log = self.log();
+            assert!(!log.contains("panicked at"), "{log}");
+        }
     }
 }
 

@@ -153,9 +153,9 @@ impl Teller {
         } else {
             tracing::debug!(client = client.id(), ?end, "an event stream is over");
         }
-        if (slow || timeout(FAREWELL, &mut closed).await.is_err())
-            && let Some(cutter) = cutter
-        {
+        // Who has left is not waited for: there is nobody to tell that a second time.
+        let is_over = matches!(end, End::Left) || !slow && timeout(FAREWELL, &mut closed).await.is_ok();
+        if !is_over && let Some(cutter) = cutter {
             cutter.cut();
         }
     }
