@@ -8,7 +8,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use ostracon_core::SessionId;
+use ostracon_core::{Audience, SessionId};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -47,6 +47,8 @@ pub struct Client {
     id: Box<str>,
     secret_sha256: [u8; 32],
     roles: Box<[Role]>,
+    /// For whom a token must be that it is told about; all where there is none.
+    audiences: Box<[Box<str>]>,
 }
 
 impl Client {
@@ -70,7 +72,20 @@ impl Client {
             id: id.into(),
             secret_sha256,
             roles: roles.into(),
+            audiences: Box::default(),
         })
+    }
+
+    /// The same, told by introspection about tokens for any of `audiences` alone; about all if that is none.
+    #[must_use]
+    pub fn asking_for(self, audiences: impl IntoIterator<Item = String>) -> Self {
+        let audiences = audiences.into_iter().map(String::into_boxed_str).collect();
+        Self { audiences, ..self }
+    }
+
+    /// Whether a token for `aud` is one that it may be told about (RFC 7662 §4).
+    pub(crate) fn may_ask_about(&self, aud: &Audience) -> bool {
+        self.audiences.is_empty() || self.audiences.iter().any(|own| aud.contains(own))
     }
 
     /// Its name.

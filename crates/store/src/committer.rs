@@ -202,6 +202,10 @@ pub(crate) fn run(shared: &Shared, mut journal: Journal, durability: Durability)
             complete(jobs.into_iter().map(refused));
             continue;
         }
+        let jobs = admitted(shared, jobs);
+        if jobs.is_empty() {
+            continue;
+        }
         let mut group = Group::new(shared);
         if journal.is_full() {
             // I1: each segment begins with what is forgotten, so that deleting the ones before it loses nothing, however
@@ -245,6 +249,17 @@ fn wait_for_keeper(shared: &Shared) {
         shared.mailbox.nudge();
         held = unpoisoned(drained.wait_timeout(held, Duration::from_millis(50))).0;
     }
+}
+
+/// All of `jobs` while there is space on the disk; else those that make some, and the others are told.
+fn admitted(shared: &Shared, jobs: Vec<Job>) -> Vec<Job> {
+    let Some(full) = shared.space.shortage() else {
+        return jobs;
+    };
+    let makes_space = |job: &Job| job.asks.iter().all(|ask| matches!(ask, Ask::Forget(_)));
+    let (admitted, refused): (Vec<_>, Vec<_>) = jobs.into_iter().partition(makes_space);
+    complete(refused.into_iter().map(|job| (job.completion, Err(full.clone()))));
+    admitted
 }
 
 /// What stood in a group before a job changed it.

@@ -14,7 +14,6 @@ use crate::{
     committer::{self, Ask, Bearer},
     digest::Digest,
     error::StoreError,
-    feed::Feed,
     files::{self, DirLock},
     journal::{Journal, MAX_GROUP, Recovered},
     keeper::Keeper,
@@ -133,22 +132,10 @@ impl Denylist {
         let prefilter = options
             .prefilter
             .then(|| saved.unwrap_or_else(|| Prefilter::new(options.false_positive_rate)));
-        let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
-        let synced = Arc::clone(journal.synced());
-        let pending = options.pending_bytes;
-        let shared = Arc::new(Shared::new(
-            identity.key,
-            engine,
-            prefilter,
-            sealed,
-            feed,
-            synced,
-            pending,
-        ));
+        let shared = Shared::new(dir, options, identity, engine, prefilter, sealed, &journal);
+        let shared = Arc::new(shared);
         shared.publish(changes, journal.last());
         shared.forget_until(forgotten);
-        shared.open_segment_bytes.store(journal.open_bytes(), Ordering::Relaxed);
-        *unpoisoned(shared.reach.lock()) = journal.reach();
         let threads =
             Threads::start(&shared, journal, applied, options.durability, file).map_err(|e| StoreError::io(dir, e))?;
         Ok(Self {
@@ -416,8 +403,11 @@ impl Denylist {
         let shared = &self.shared;
         let sealed = unpoisoned(shared.sealed.lock());
         let sealed_bytes = sealed.iter().fold(0_u64, |sum, s| sum.saturating_add(s.bytes));
+        let refused = shared.refused();
+        let shortage = shared.space.shortage().filter(|_| refused.is_none());
         Stats {
-            refused: shared.refused(),
+            short_of_space: shortage.is_some(),
+            refused: refused.or_else(|| Some(shortage?.to_string().into())),
             prefilter: self.prefilter(),
             prefilter_bytes: shared.prefilter.as_ref().map_or(0, Prefilter::bytes),
             filters: shared.prefilter.as_ref().map(Prefilter::figures),

@@ -72,6 +72,16 @@ pub enum StoreError {
     /// The engine failed. What is denied stays denied as far as it is in memory; the rest is unknown.
     #[error("the storage engine failed: {0}; restart to rebuild it from the journal")]
     Engine(Arc<str>),
+    /// The disk is nearly full. Nothing was written; it goes on by itself once there is space.
+    #[error("{}: {free} bytes are free, and below {least} nothing more is revoked; free some space", .path.display())]
+    Full {
+        /// Where the store is.
+        path: PathBuf,
+        /// The bytes that are free there.
+        free: u64,
+        /// [`Options::min_free_bytes`](crate::Options).
+        least: u64,
+    },
     /// An earlier write failed, so nothing about the file can be believed and no more is written.
     #[error("writes are refused since an earlier failure: {0}; free the cause and restart")]
     ReadOnly(Arc<str>),

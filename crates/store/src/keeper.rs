@@ -385,6 +385,10 @@ impl<'a> Keeper<'a> {
 
     /// Goes on with a part of the engine that is written anew, if one takes too much; whether there is more to do.
     fn renew(&self) -> bool {
+        // A copy takes space before it gives some back.
+        if self.shared.space.shortage().is_some() {
+            return false;
+        }
         // I4: it claims what is known to be on the disk.
         self.shared.engine.renew(Checkpoint {
             applied: self.saved,

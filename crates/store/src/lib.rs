@@ -58,6 +58,7 @@ mod registry;
 mod row;
 mod seam;
 mod shared;
+mod space;
 mod stats;
 mod sync;
 mod tally;

@@ -51,6 +51,10 @@ pub struct Options {
     pub renew_bytes: u64,
     /// The size at which a journal segment is closed and the next begun, in bytes.
     pub segment_bytes: u64,
+    /// The bytes that are to stay free on the disk: with fewer, what is asked for is refused with
+    /// [`StoreError::Full`](crate::StoreError) until there are more. Enough for what was taken in before to be written, so that
+    /// no write fails, after which nothing would be written before a restart. Zero to go on to the last byte.
+    pub min_free_bytes: u64,
     /// When a write is told to be done.
     pub durability: Durability,
 }
@@ -68,6 +72,7 @@ impl Default for Options {
             renew_after: 4096,
             renew_bytes: 400,
             segment_bytes: 64 << 20,
+            min_free_bytes: 64 << 20,
             durability: Durability::Sync,
         }
     }

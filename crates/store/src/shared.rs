@@ -1,8 +1,11 @@
 //! What readers, the committer and the keeper share.
 
-use std::sync::{
-    Arc, Condvar, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use ostracon_core::{Issuer, Revocation, TargetRef, UnixTime};
@@ -14,10 +17,13 @@ use crate::{
     error::StoreError,
     feed::Feed,
     figures::Figures,
-    journal::{Reach, Sealed, Synced},
+    identity::Identity,
+    journal::{Journal, Reach, Sealed, Synced},
     mailbox::Mailbox,
+    options::Options,
     overlay::{Change, Overlay},
     prefilter::Prefilter,
+    space::Space,
 };
 
 /// The value behind a lock whose holder panicked: each critical section here leaves it whole at every step.
@@ -44,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) backups: AtomicUsize,
     /// The bytes of changes that may wait for the engine; beyond, the committer waits for the keeper.
     pub(crate) pending_bytes: usize,
+    /// What is free on the disk.
+    pub(crate) space: Space,
     /// Notified when the keeper has emptied some of the overlay.
     pub(crate) drained: (Mutex<()>, Condvar),
     /// Why a journal segment that nobody needs could not be deleted.
@@ -65,17 +73,19 @@ impl core::fmt::Debug for DigestKey {
 
 impl Shared {
     pub(crate) fn new(
-        key: DigestKey,
+        dir: &Path,
+        options: &Options,
+        identity: Identity,
         engine: Parts,
         prefilter: Option<Prefilter>,
         sealed: Vec<Sealed>,
-        feed: Feed,
-        synced: Arc<Synced>,
-        pending_bytes: usize,
+        journal: &Journal,
     ) -> Self {
+        let feed = Feed::new(dir.join("journal"), identity.id, journal.last());
         Self {
-            pending_bytes,
-            key,
+            pending_bytes: options.pending_bytes,
+            space: Space::new(dir, options.min_free_bytes),
+            key: identity.key,
             engine,
             overlay: Overlay::default(),
             prefilter,
@@ -83,9 +93,9 @@ impl Shared {
             feed: Arc::new(feed),
             mailbox: Mailbox::default(),
             sealed: Mutex::new(sealed),
-            open_segment_bytes: AtomicU64::new(0),
-            synced,
-            reach: Mutex::default(),
+            open_segment_bytes: AtomicU64::new(journal.open_bytes()),
+            synced: Arc::clone(journal.synced()),
+            reach: Mutex::new(journal.reach()),
             backups: AtomicUsize::new(0),
             drained: Default::default(),
             undeleted: Mutex::default(),

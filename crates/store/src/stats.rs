@@ -44,6 +44,8 @@ pub struct Filters {
 pub struct Stats {
     /// Why writes are refused; none while they succeed.
     pub refused: Option<Arc<str>>,
+    /// Whether they are for want of space on the disk, and succeed again by themselves once there is some.
+    pub short_of_space: bool,
     /// How far the prefilter is.
     pub prefilter: PrefilterState,
     /// Bytes of its filters.

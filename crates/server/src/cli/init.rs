@@ -152,7 +152,8 @@ kid = {kid}
 alg = "EdDSA"
 private_key_file = {key_file}
 
-# `ostracon secret` makes another secret. Roles: issue, revoke, introspect, read, admin.
+# `ostracon secret` makes another secret. Roles: issue, revoke, introspect, read, admin. With audiences = ["orders"] introspection
+# calls every other token inactive.
 [[clients]]
 id = {client}
 secret_sha256 = "{secret_sha256}"
@@ -169,6 +170,7 @@ prefilter = true
 false_positive_rate = 0.001
 cache = "64 MiB"
 pending = "32 MiB"      # so much is taken in at the journal's pace, some 130,000 revocations; beyond, at the engine's
+min_free = "64 MiB"     # of disk: with less, revocations are answered 503 until there is more; what is denied stays denied
 sweep_every = "1m"
 durability = "sync"     # "interval" answers before the disk has it: a power cut forgives the last sync_every = "100ms"
 

@@ -11,13 +11,14 @@ use super::ConfigError;
 const PREFIX: &str = "OSTRACON_";
 
 /// Members that are booleans or numbers.
-const NUMBERS: [&str; 10] = [
+const NUMBERS: [&str; 11] = [
     "any_audience",
     "iss_absent",
     "prefilter",
     "false_positive_rate",
     "allow_same_site_requests",
     "connections",
+    "core_dumps",
     "event_streams",
     "failures_per_minute",
     "required",

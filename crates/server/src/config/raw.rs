@@ -120,6 +120,8 @@ pub(super) struct Client {
     pub(super) id: String,
     pub(super) secret_sha256: String,
     pub(super) roles: Vec<Role>,
+    #[serde(default)]
+    pub(super) audiences: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +153,7 @@ pub(super) struct Denylist {
     pub(super) false_positive_rate: f64,
     pub(super) cache: ByteSize,
     pub(super) pending: ByteSize,
+    pub(super) min_free: ByteSize,
     pub(super) sweep_every: Span,
     pub(super) durability: Durability,
     pub(super) sync_every: Option<Span>,
@@ -170,6 +173,7 @@ impl Default for Denylist {
             false_positive_rate: 0.001,
             cache: ByteSize::mib(64),
             pending: ByteSize::mib(32),
+            min_free: ByteSize::mib(64),
             sweep_every: Span::mins::<1>(),
             durability: Durability::Sync,
             sync_every: None,

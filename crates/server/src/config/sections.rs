@@ -105,11 +105,16 @@ pub(super) fn denylist(raw: &raw::Denylist) -> Result<Options, ConfigError> {
     let Some(pending_bytes) = pending_bytes.filter(|bytes| (1 << 20..=1 << 30).contains(bytes)) else {
         return Err(ConfigError::value("denylist.pending", raw.pending, "1 MiB to 1 GiB is"));
     };
+    let min_free_bytes = raw.min_free.as_u64();
+    if min_free_bytes > 1 << 50 {
+        return Err(ConfigError::value("denylist.min_free", raw.min_free, "0 to 1 PiB is"));
+    }
     Ok(Options {
         prefilter: raw.prefilter,
         false_positive_rate: raw.false_positive_rate,
         cache_bytes,
         pending_bytes,
+        min_free_bytes,
         durability: durability(raw.durability, raw.sync_every)?,
         ..Options::default()
     })
@@ -140,6 +145,7 @@ pub(super) fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError>
             id,
             secret_sha256,
             roles,
+            audiences,
         },
     ) in raw.into_iter().enumerate()
     {
@@ -154,7 +160,7 @@ pub(super) fn clients(raw: Vec<raw::Client>) -> Result<Vec<Client>, ConfigError>
             at: format!("clients[{n}].{member}"),
             problem,
         })?;
-        clients.push(client);
+        clients.push(client.asking_for(audiences));
     }
     Ok(clients)
 }

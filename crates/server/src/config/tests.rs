@@ -161,6 +161,7 @@ fn so_is_what_contradicts_itself_or_is_no_configuration() {
         ),
         ("[denylist]\ncache = \"1 KiB\"", "denylist.cache"),
         ("[denylist]\npending = \"2 GiB\"", "denylist.pending"),
+        ("[denylist]\nmin_free = \"2 PiB\"", "denylist.min_free"),
         ("[denylist]\nsweep_every = \"0s\"", "denylist.sweep_every"),
         (
             "[denylist]\ndurability = \"lazy\"",
@@ -212,9 +213,13 @@ fn every_value_can_come_from_the_environment() {
             ("OSTRACON_DENYLIST__FALSE_POSITIVE_RATE", "0.01"),
             ("OSTRACON_CLIENTS__0__ID", "app"),
             ("OSTRACON_COOKIES__ALLOWED_ORIGINS", "[\"https://a.example\"]"),
+            ("OSTRACON_PROCESS__CORE_DUMPS", "true"),
+            ("OSTRACON_DENYLIST__MIN_FREE", "1 GiB"),
         ],
     )
     .unwrap();
+    assert!(config.core_dumps);
+    assert_eq!(config.denylist.min_free_bytes, 1 << 30);
     assert_eq!(config.tokens.issuer.as_str(), "https://other.example");
     assert_eq!(config.tokens.access_ttl, Duration::from_mins(5));
     assert!(!config.denylist.prefilter);

@@ -47,6 +47,11 @@ pub(super) struct Ready {
 )]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Ready>, Problem> {
     let stats = app.kept.denylist.stats();
+    if stats.short_of_space {
+        return Err(Problem::not_ready(
+            "too little space is free on the disk, and writes are refused until there is more",
+        ));
+    }
     if stats.refused.is_some() {
         // The cause may hold a path; the log has it.
         return Err(Problem::not_ready(

@@ -14,7 +14,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use ostracon_core::UnixTime;
-use ostracon_server::{App, Clock, admin, public};
+use ostracon_server::{App, Clock, Config, admin, public};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -124,4 +124,35 @@ async fn a73_a_clock_that_steps_back_keeps_nobody_in() {
             }
         }
     }
+}
+
+/// I5: with too little space left on the disk nobody is told to be logged out, nor refused who is not; and nobody is logged in
+/// who could not be logged out.
+#[tokio::test]
+async fn i5_a_disk_that_is_nearly_full_is_told_before_a_write_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::from_fn(|| UnixTime::from_secs(NOW));
+    let (app, secret) = open(dir.path(), clock);
+    let log_in = || as_client(&secret, "POST", "/v1/sessions", r#"{"sub":"u"}"#);
+    let (_, pair) = ask(&admin(app), log_in()).await;
+    let token = pair["access_token"].as_str().unwrap();
+
+    let spared = ("OSTRACON_DENYLIST__MIN_FREE", "1 PiB");
+    let spared = [spared].map(|(name, value)| (name.into(), value.into()));
+    let config = Config::load_with(&dir.path().join("ostracon.toml"), spared).unwrap();
+    let app = App::open(config, clock).unwrap();
+    let (public, admin) = (public(Arc::clone(&app)), admin(app));
+    for asked in [as_bearer(token, "POST", "/logout"), log_in()] {
+        let router = if asked.uri() == "/logout" { &public } else { &admin };
+        let (status, problem) = ask(router, asked).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (503, &"store_unavailable".into()));
+    }
+    let (status, _) = ask(&public, as_bearer(token, "GET", "/auth/verify")).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, problem) = ask(&admin, as_client(&secret, "GET", "/readyz", "")).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (503, &"not_ready".into()));
+    assert!(
+        problem["detail"].as_str().unwrap().contains("too little space"),
+        "{problem}"
+    );
 }

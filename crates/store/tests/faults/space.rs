@@ -3,7 +3,7 @@
 use std::fs;
 
 use ostracon_core::Targets;
-use ostracon_store::{Denylist, StoreError};
+use ostracon_store::{Denylist, Options, StoreError};
 
 use crate::{
     disk::Disk,
@@ -64,6 +64,47 @@ fn i5_a_disk_that_fills_up_refuses_writes_and_forgets_nothing() {
     assert!((0..acknowledged).all(|n| denied(&denylist, &token(n))));
     denylist.revoke(revocation(token(200_000))).unwrap();
     denylist.settle().unwrap();
+}
+
+/// While there still is some space nothing is taken in, and then it is again, with no restart: no write has failed.
+#[test]
+fn i5_a_disk_that_is_nearly_full_takes_nothing_in_until_there_is_space() {
+    let Some(disk) = Disk::in_memory(16 << 10) else { return };
+    let store = disk.path().join("store");
+    let spared = Options {
+        min_free_bytes: 4 << 20,
+        ..options(true)
+    };
+    let denylist = unlocked(|| Denylist::open(&store, &spared));
+    denylist.revoke_many((0..100).map(|n| revocation(token(n)))).unwrap();
+    let ballast = disk.path().join("ballast");
+    for round in 1..=3 {
+        let new = token(round * 1_000);
+        fs::write(&ballast, vec![7; 12 << 20]).unwrap();
+        let full = denylist.revoke(revocation(new.clone())).unwrap_err();
+        assert!(
+            matches!(full, StoreError::Full { free, .. } if free < 4 << 20),
+            "{full:?}"
+        );
+        assert!(matches!(denylist.lift(token(1)), Err(StoreError::Full { .. })));
+        let stats = denylist.stats();
+        assert!(stats.short_of_space && stats.refused.is_some_and(|why| why.contains("free some space")));
+        assert!((0..100).all(|n| denied(&denylist, &token(n))) && !denied(&denylist, &new));
+        // What was taken in before gets where it belongs, and what has ended goes: that makes space.
+        denylist.settle().unwrap();
+        denylist.sweep(at(NOW)).unwrap();
+        fs::remove_file(&ballast).unwrap();
+        assert_eq!(denylist.stats().refused, None);
+        denylist.revoke(revocation(new.clone())).unwrap();
+        assert!(denied(&denylist, &new));
+    }
+    drop(denylist);
+    let denylist = unlocked(|| Denylist::open(&store, &spared));
+    assert!(
+        (0..100)
+            .chain([1_000, 2_000, 3_000])
+            .all(|n| denied(&denylist, &token(n)))
+    );
 }
 
 #[test]

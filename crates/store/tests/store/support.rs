@@ -81,6 +81,7 @@ pub(crate) fn options(prefilter: bool) -> Options {
         cache_bytes: 4 << 20,
         engine_parts: 2,
         segment_bytes: 2048,
+        min_free_bytes: 0,
         ..Options::default()
     }
 }
