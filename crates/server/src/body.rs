@@ -160,8 +160,13 @@ pub(crate) fn is_lines(headers: &HeaderMap) -> bool {
 }
 
 fn media_type(headers: &HeaderMap) -> Option<&'static str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let mut sent = headers.get_all(header::CONTENT_TYPE).iter();
+    let value = sent.next()?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or(value).trim();
+    // One of two is what somebody else takes it for.
+    if sent.next().is_some() {
+        return None;
+    }
     [JSON, FORM]
         .into_iter()
         .find(|known| essence.eq_ignore_ascii_case(known))

@@ -5,15 +5,17 @@
 //! identities are a keyed hash of its parent's and its time is the record's, so that whoever asks again within the grace
 //! is answered the same pair, also after a crash in between.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ostracon_core::{Jti, Reason, Refusal, Revocation, Scope, Target, TokenType, UnixTime, VerifiedToken, decide};
 use ostracon_store::{Denylist, Seen, StoreError};
+use zeroize::Zeroizing;
 
 use crate::{
     app::{App, thorough},
+    config::read_private,
     problem::Problem,
     reuse::Reuse,
     sender::Sender,
@@ -240,22 +242,18 @@ impl Successor {
             path: path.clone(),
             source: std::sync::Arc::new(source),
         };
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) if bytes.len() == 32 => bytes,
-            Ok(_) => {
-                return Err(StoreError::Damaged {
-                    path,
-                    detail: "it does not have 32 bytes".into(),
-                });
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let mut bytes = vec![0; 32];
-                getrandom::fill(&mut bytes).map_err(|e| failed(std::io::Error::other(e)))?;
-                ostracon_store::write_new(&path, &bytes)?;
-                bytes
-            }
-            Err(e) => return Err(failed(e)),
-        };
+        if !path.try_exists().map_err(failed)? {
+            let mut bytes = Zeroizing::new([0; 32]);
+            getrandom::fill(&mut *bytes).map_err(|e| failed(io::Error::other(e)))?;
+            ostracon_store::write_new(&path, &*bytes)?;
+        }
+        let bytes = read_private(&path).map_err(|why| failed(io::Error::other(why)))?;
+        if bytes.len() != 32 {
+            return Err(StoreError::Damaged {
+                path,
+                detail: "it does not have 32 bytes".into(),
+            });
+        }
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 

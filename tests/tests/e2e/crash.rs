@@ -146,6 +146,14 @@ fn i5_a_store_that_cannot_write_refuses_and_forgets_nothing() {
     let form = format!("scope=others&refresh_token={}", stays.refresh);
     let others = server.public.post_form("/auth/logout", &form);
     assert_eq!(others.problem(), (503, "store_unavailable".into()));
+    let p070 = server
+        .oauth
+        .post_form("/oauth/revoke", &format!("token={}", stays.access));
+    assert_eq!(
+        (p070.status, &p070.json()["error"]),
+        (503, &json!("temporarily_unavailable"))
+    );
+    assert!(p070.header("retry-after").parse::<u32>().is_ok());
     server.kill();
 
     let server = home.start();

@@ -110,6 +110,8 @@ fn p075_p081_introspection() {
         "iat": active["iat"], "exp": active["iat"].as_u64().unwrap() + 600});
     assert_eq!(active, expected);
     assert_eq!(ask(&login.refresh)["active"], true);
+    // P77: whole seconds, whatever the token has.
+    assert!(active["exp"].is_u64() && active["iat"].is_u64());
     let inactive = json!({"active": false});
     for bad in ["junk", &forged(&login.access)] {
         assert_eq!(ask(bad), inactive, "P76: and nothing else");
@@ -117,6 +119,29 @@ fn p075_p081_introspection() {
     // A78: introspection asks the denylist too.
     server.public.bearer(&login.access).post("/logout");
     assert_eq!((ask(&login.access), ask(&login.refresh)), (inactive.clone(), inactive));
+}
+
+/// P75, P78: a client that asks for some audiences is told of no other token than theirs.
+#[test]
+fn p075_p078_introspection_tells_of_no_token_of_others() {
+    let home = Home::new();
+    home.configure(|text| {
+        let roles = "\nroles = ";
+        text.replacen(roles, &format!("\naudiences = [\"shop\", \"orders\"]{roles}"), 1)
+    });
+    let server = home.start();
+    let ask = |aud: &[&str]| {
+        let login = server.log_in_with(&json!({"sub": "u", "aud": aud}));
+        let answer = server
+            .oauth
+            .post_form("/oauth/introspect", &format!("token={}", login.access));
+        answer.json()
+    };
+    assert_eq!(ask(&["app", "shop"])["active"], true);
+    assert_eq!(ask(&["orders"])["active"], true);
+    for others in [&["app"][..], &["Shop"], &["shop2", "app"]] {
+        assert_eq!(ask(others), json!({"active": false}), "{others:?}");
+    }
 }
 
 #[test]
@@ -196,4 +221,16 @@ fn p083_p086_metadata() {
         )
     );
     assert_eq!(server.public.get(path).status, 404);
+    drop(server);
+    for (issuer, status) in [
+        ("http://localhost:8080", 200),
+        ("http://auth.example", 404),
+        ("https://auth.example?x", 404),
+        ("https://auth.example#x", 404),
+        ("https://", 404),
+        ("auth", 404),
+    ] {
+        let server = home.start_with(&[("OSTRACON_TOKENS__ISSUER", issuer)]);
+        assert_eq!(server.public.get(path).status, status, "P84: {issuer}");
+    }
 }

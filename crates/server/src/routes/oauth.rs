@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{FromRequest, Request, State},
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -154,8 +154,10 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<StatusC
     responses((status = OK, description = "`{\"active\":false}` and nothing else for whatever is not good.", body = Introspection))
 )]
 async fn introspect(State(app): State<Arc<App>>, request: Request) -> Result<Response, OauthProblem> {
-    let (_, form) = called(&app, request, Some(Role::Introspect)).await?;
+    let (client, form) = called(&app, request, Some(Role::Introspect)).await?;
     match app.judge_either(token_of(&form)?).await {
+        // P75, P78: what it could not be presented to is none of its business.
+        Ok(token) if !client.may_ask_about(token.claims().aud()) => Ok(Json(Introspection::default()).into_response()),
         Ok(token) => Ok(Json(Introspection::of(token.typ(), token.claims())).into_response()),
         Err(Denial::Unknown(problem)) => Err(problem.into()),
         Err(Denial::Refused(_)) => Ok(Json(Introspection::default()).into_response()),
@@ -276,22 +278,32 @@ struct Metadata<'a> {
     response_types_supported: [&'static str; 1],
 }
 
-/// Where what is (RFC 8414); behind this path that of the issuer, if it has one.
+/// The path of an issuer that can have metadata (RFC 8414 §2).
+fn path_of(issuer: &str) -> Option<&str> {
+    let (scheme, rest) = issuer.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let uri: Uri = issuer.parse().ok()?;
+    let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&uri.host()?);
+    let is_fit = scheme == "https" || scheme == "http" && is_here;
+    (is_fit && !host.is_empty() && !rest.contains(['?', '#'])).then_some(path)
+}
+
+/// Where what is (RFC 8414); behind this path that of the issuer, if it has one. Only of an issuer that can have it: a URL
+/// with https, or with http on this machine, and without query and fragment (§2).
 #[utoipa::path(
     get,
     path = "/.well-known/oauth-authorization-server",
     tag = "oauth",
     responses(
         (status = OK, description = "The metadata.", body = Metadata),
-        (status = NOT_FOUND, description = "`not_found`: the issuer has another path.")
+        (status = NOT_FOUND, description = "`not_found`: the issuer has another path, or can have no metadata.")
     )
 )]
 async fn metadata(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let issuer = app.tokens.issuer.as_str();
-    let path = issuer
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('/'))
-        .map_or("", |(_, path)| path);
+    let Some(path) = path_of(issuer) else {
+        return Err(Problem::not_found());
+    };
     let asked = request
         .uri()
         .path()
