@@ -269,6 +269,7 @@ mod tests {
         )
     }
 
+    /// P5, P8, P105.
     #[test]
     fn p005_p008_equality_with_exp_and_leeway_is_expired() {
         assert_eq!(verdict(&claims(20, ""), 24_999), Ok(()));

@@ -208,6 +208,7 @@ mod tests {
         }
     }
 
+    /// P53, P98 to P101: they come over TLS alone, and with no request of other sites.
     #[test]
     fn p098_p101_set_has_each_attribute_once() {
         let s = settings();

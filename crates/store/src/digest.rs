@@ -140,6 +140,7 @@ mod tests {
         DigestKey::new([key; 16]).digest(target.as_ref())
     }
 
+    /// A64, A65, A71.
     #[test]
     fn a64_a65_names_kinds_and_issuers_do_not_run_together() {
         let token = |iss: &str, jti: &str| Target::Token {

@@ -41,6 +41,7 @@ fn error(answer: &Answer) -> (u16, String) {
     (answer.status, answer.json()["error"].as_str().unwrap().to_owned())
 }
 
+/// P108 to P112.
 #[test]
 fn p108_p111_what_is_named_ends() {
     let home = Home::new();
@@ -75,7 +76,7 @@ fn p108_p111_what_is_named_ends() {
     assert!(all.iter().all(|token| !server.passes(token)));
 }
 
-/// P110: presented again, a token has no effect on what began since, and its sender is told that it is done.
+/// P110, A80: presented again, a token has no effect on what began since, and its sender is told that it is done.
 #[test]
 fn p110_a_logout_token_counts_once() {
     let home = Home::new();

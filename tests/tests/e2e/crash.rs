@@ -29,7 +29,7 @@ fn a_restart_keeps_what_was_revoked() {
     }
 }
 
-/// I4: whatever was acknowledged before a kill at any moment is denied after it.
+/// A70, I4: whatever was acknowledged before a kill at any moment is denied after it.
 #[test]
 fn i4_kill_loses_nothing_that_was_acknowledged() {
     let home = Home::new();
@@ -146,14 +146,15 @@ fn i5_a_store_that_cannot_write_refuses_and_forgets_nothing() {
     let form = format!("scope=others&refresh_token={}", stays.refresh);
     let others = server.public.post_form("/auth/logout", &form);
     assert_eq!(others.problem(), (503, "store_unavailable".into()));
-    let p070 = server
+    // P70: nor is a client told that it is done.
+    let client = server
         .oauth
         .post_form("/oauth/revoke", &format!("token={}", stays.access));
     assert_eq!(
-        (p070.status, &p070.json()["error"]),
+        (client.status, &client.json()["error"]),
         (503, &json!("temporarily_unavailable"))
     );
-    assert!(p070.header("retry-after").parse::<u32>().is_ok());
+    assert!(client.header("retry-after").parse::<u32>().is_ok());
     server.kill();
 
     let server = home.start();

@@ -17,6 +17,7 @@ fn rest(mut stream: impl Read) -> String {
     answer
 }
 
+/// A92, P71, P80: who guesses is turned away, and nobody else.
 #[test]
 fn a92_failed_logins_are_limited_and_keep_no_backend_out() {
     let home = Home::new();

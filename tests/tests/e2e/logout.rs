@@ -19,6 +19,7 @@ fn cleared(answer: &Answer) -> Vec<&str> {
         .collect()
 }
 
+/// P122, P131.
 #[test]
 fn bearer_logout_ends_the_session_and_says_so() {
     let home = Home::new();

@@ -17,7 +17,7 @@ fn below(dir: &Path, found: &mut Vec<u8>) {
     }
 }
 
-/// A run in which everything happens that a log could tell of, at the level that tells most: none of the tokens, secrets
+/// P129: a run in which everything happens that a log could tell of, at the level that tells most: none of the tokens, secrets
 /// and keys that went through it is in the log, the metrics, the figures, the listings, or the audit trail.
 #[test]
 fn i8_a_whole_run_shows_no_token_and_no_secret() {

@@ -50,6 +50,7 @@ fn p062_p068_revocation() {
     assert!(server.passes(&foreign.access));
 }
 
+/// P58 to P63, P73.
 #[test]
 fn p058_p063_how_the_endpoints_are_called() {
     let home = Home::new();
@@ -144,6 +145,7 @@ fn p075_p078_introspection_tells_of_no_token_of_others() {
     }
 }
 
+/// P56 to P61, P94.
 #[test]
 fn p056_p061_the_refresh_grant() {
     let home = Home::new();

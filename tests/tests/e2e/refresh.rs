@@ -3,7 +3,7 @@
 use ostracon_tests::{Home, Login, wait_for};
 use serde_json::json;
 
-/// P92: each refresh answers a new pair of the same session and kills the old refresh token.
+/// P92, P55: each refresh answers a new pair of the same session and kills the old refresh token.
 #[test]
 fn p092_a_refresh_token_is_exchanged_for_the_next_pair() {
     let home = Home::new();
@@ -187,7 +187,7 @@ fn a_retry_in_the_grace_is_answered_alike_also_after_a_kill() {
     assert_eq!((&again.access, &again.refresh), (&successor.access, &successor.refresh));
 }
 
-/// A75: the grace is the immediate parent's alone, and it ends.
+/// A75, P125: the grace is the immediate parent's alone, and it ends.
 #[test]
 fn a75_a_grandparent_and_a_late_parent_have_no_grace() {
     let home = Home::new();

@@ -75,6 +75,7 @@ fn p038_eddsa_also_under_its_new_name() {
     assert_eq!(refusal(&ring, &renamed), Refusal::SignatureInvalid);
 }
 
+/// A1, A2, A6, A7, P14, P28, P126.
 #[test]
 fn a01_a02_a06_a07_p014_p028_the_algorithm_is_the_keys() {
     for alg in [

@@ -84,7 +84,7 @@ fn a05_keys_are_no_secrets_however_they_are_spelled() {
     }
 }
 
-/// RFC 7515 §10.6: a signature that is good for another hash is none, whatever its padding says.
+/// P26, A26: rFC 7515 §10.6: a signature that is good for another hash is none, whatever its padding says.
 #[test]
 fn p026_the_hash_inside_an_rsa_signature_is_the_one_that_alg_names() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();

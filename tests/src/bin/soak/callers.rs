@@ -26,10 +26,13 @@ const PATIENCE: Duration = Duration::from_mins(3);
 fn sort(name: &str) -> (&'static [u8], &'static [u8], usize) {
     const BEGUN: &[u8] = b"GET /auth/verify HTTP/1.1\r\nHost: x\r\nX-Slow: ";
     const MANY: &[u8] = b"X-Flood: flood, flood, flood, flood, flood, flood, flood, flood\r\n";
+    const QUESTION: &[u8] = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n";
     match name {
         "idle" => (b"", b"", 10_000),
         "slow" => (BEGUN, b"x", 500),
         "half-open" => (BEGUN, b"", 2_000),
+        // They take none of the answers.
+        "untaken" => (b"", QUESTION, 200),
         _ => (b"GET /auth/verify HTTP/1.1\r\n", MANY, 100),
     }
 }
@@ -37,6 +40,8 @@ fn sort(name: &str) -> (&'static [u8], &'static [u8], usize) {
 /// Has callers of the sort `name` at the program, until it has let all of them go.
 pub(crate) fn run(name: &str) -> bool {
     let (first, again, many) = sort(name);
+    let takes = name != "untaken";
+    let turns = if name == "flood" || !takes { 100 } else { 1 };
     let home = Home::new();
     let server = home.start_with(&[
         ("OSTRACON_LIMITS__HEADER_TIMEOUT", "60s"),
@@ -72,7 +77,7 @@ pub(crate) fn run(name: &str) -> bool {
         peak = peak.max(server.resident_kib());
         callers.retain_mut(|stream| {
             // A flood comes as fast as it is taken, a drop once a turn.
-            for _ in 0..if name == "flood" { 100 } else { 1 } {
+            for _ in 0..turns {
                 match stream.write(again) {
                     Ok(written) => sent += u64::try_from(written).unwrap(),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -80,17 +85,16 @@ pub(crate) fn run(name: &str) -> bool {
                 }
             }
             let mut answer = [0; 1024];
-            let is_there = match stream.read(&mut answer) {
+            match if takes { stream.read(&mut answer) } else { Ok(1) } {
                 Ok(0) => false,
                 Ok(_) => true,
                 Err(error) => error.kind() == ErrorKind::WouldBlock,
-            };
-            if !is_there {
-                first_gone.get_or_insert_with(|| begun.elapsed());
             }
-            is_there
         });
-        thread::sleep(Duration::from_millis(if name == "flood" { 5 } else { 200 }));
+        if callers.len() < many {
+            first_gone.get_or_insert_with(|| begun.elapsed());
+        }
+        thread::sleep(Duration::from_millis(if turns > 1 { 5 } else { 200 }));
     }
     let (gone, meanwhile) = (begun.elapsed(), told.window());
     told.end();

@@ -50,8 +50,12 @@ const LIFETIMES: [(&str, &str); 5] = [
 fn main() -> ExitCode {
     let mode = std::env::args().nth(1).unwrap_or_else(|| "30".into());
     let stayed = match mode.as_str() {
-        "idle" | "slow" | "half-open" | "flood" => callers::run(&mode),
-        minutes => soak(minutes.parse().expect("minutes, or idle, slow, half-open or flood")),
+        "idle" | "slow" | "half-open" | "flood" | "untaken" => callers::run(&mode),
+        minutes => soak(
+            minutes
+                .parse()
+                .expect("minutes, or idle, slow, half-open, flood or untaken"),
+        ),
     };
     if stayed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

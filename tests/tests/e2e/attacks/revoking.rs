@@ -177,7 +177,7 @@ fn a67_no_exp_overflows_what_is_kept() {
     assert!(!server.passes(&victim.access) && !server.log().contains("panicked"));
 }
 
-/// What is forged, junk or over has no effect, however much of it comes.
+/// A68, A69, A29: what is forged, junk or over has no effect, however much of it comes.
 #[test]
 fn a68_a69_a_flood_of_nothing_lists_nothing() {
     let scene = Scene::new();
