@@ -84,7 +84,7 @@ fn a05_keys_are_no_secrets_however_they_are_spelled() {
     }
 }
 
-/// P26, A26: rFC 7515 §10.6: a signature that is good for another hash is none, whatever its padding says.
+/// P26, A26: RFC 7515 §10.6: a signature that is good for another hash is none, whatever its padding says.
 #[test]
 fn p026_the_hash_inside_an_rsa_signature_is_the_one_that_alg_names() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
@@ -103,4 +103,20 @@ fn p026_the_hash_inside_an_rsa_signature_is_the_one_that_alg_names() {
     assert!(takes(&RSA_PKCS1_SHA256));
     assert!(!takes(&RSA_PKCS1_SHA384) && !takes(&RSA_PKCS1_SHA512));
     assert!(!takes(&RSA_PSS_SHA256), "nor is another padding");
+}
+
+/// A26: RFC 8017 §8.2.2: a signature is what its one encoding comes to, and nothing that a lenient reader would take for it. The
+/// signatures were made with the private key of RFC 7520 §3.4.
+#[test]
+fn a26_an_rsa_signature_has_one_padding() {
+    let made: serde_json::Value = serde_json::from_str(include_str!("../vectors/rsa_paddings.json")).unwrap();
+    let verifier = VerifyingKey::from_jwk(&bytes(&made["key"]), Some(Algorithm::RS256)).unwrap();
+    let input = made["input"].as_str().unwrap();
+    let signatures = made["signatures"].as_array().unwrap();
+    assert_eq!(signatures.len(), 16);
+    for made in signatures {
+        let token = format!("{input}.{}", made["signature"].as_str().unwrap());
+        let good = made["padding"] == "as it must be";
+        assert_eq!(verifier.verifies(&Compact::split(&token).unwrap()), good, "{made}");
+    }
 }
