@@ -154,22 +154,21 @@ pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
 
 /// Whether the body says that it is lines of JSON.
 pub(crate) fn is_lines(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or("").trim();
-    LINES.iter().any(|known| essence.eq_ignore_ascii_case(known))
+    essence(headers).is_some_and(|sent| LINES.iter().any(|known| sent.eq_ignore_ascii_case(known)))
 }
 
 fn media_type(headers: &HeaderMap) -> Option<&'static str> {
+    let sent = essence(headers)?;
+    [JSON, FORM].into_iter().find(|known| sent.eq_ignore_ascii_case(known))
+}
+
+/// What the body says that it is, without parameters. Of two such fields one is what somebody else takes it for: none counts.
+fn essence(headers: &HeaderMap) -> Option<&str> {
     let mut sent = headers.get_all(header::CONTENT_TYPE).iter();
-    let value = sent.next()?.to_str().ok()?;
-    let essence = value.split(';').next().unwrap_or(value).trim();
-    // One of two is what somebody else takes it for.
-    if sent.next().is_some() {
+    let (value, None) = (sent.next()?.to_str().ok()?, sent.next()) else {
         return None;
-    }
-    [JSON, FORM]
-        .into_iter()
-        .find(|known| essence.eq_ignore_ascii_case(known))
+    };
+    value.split(';').next().map(str::trim)
 }
 
 /// One JSON value, whole.
@@ -286,6 +285,22 @@ mod tests {
         }
         assert!(json::<Sample>(b" {} ").is_ok());
         assert!(json::<Sample>(br#"{"before":1,"before":2}"#).is_err());
+    }
+
+    #[test]
+    fn a_body_says_once_what_it_is() {
+        let sent = |values: &[&'static str]| {
+            let values = values
+                .iter()
+                .map(|value| (header::CONTENT_TYPE, value.parse().unwrap()));
+            let headers: HeaderMap = values.collect();
+            (media_type(&headers), is_lines(&headers))
+        };
+        assert_eq!(sent(&["Application/JSON ; charset=utf-8"]), (Some(JSON), false));
+        assert_eq!(sent(&["application/x-ndjson;x"]), (None, true));
+        for unclear in [&[][..], &[""], &[JSON, JSON], &[JSON, FORM], &[LINES[0], LINES[0]]] {
+            assert_eq!(sent(unclear), (None, false), "{unclear:?}");
+        }
     }
 
     #[test]
