@@ -1,5 +1,6 @@
-//! What a durable revocation costs: 1, 8 and 64 writers at once, against a bare file with as many records to a sync, and
-//! against a Redis that syncs its log before it answers, asked by as many clients over loopback.
+//! What a durable revocation costs: 1, 8 and 64 writers at once, threads that block and tasks that await, against a bare file
+//! with as many records to a sync, and against a Redis that syncs its log before it answers, asked by as many clients over
+//! loopback, threads and tasks as well.
 
 #![expect(
     clippy::expect_used,
@@ -22,6 +23,7 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput};
+use futures_util::future::join_all;
 use ostracon_benches::{
     case::{Case, Timed},
     listing::Listing,
@@ -32,30 +34,44 @@ use ostracon_benches::{
 };
 use ostracon_core::{Policy, Reason, Revocation, Targets};
 use ostracon_store::Denylist;
+use tokio::runtime::Builder;
 
 /// As in the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const WRITERS: [(u64, &str, &str, &str); 3] = [
-    (
-        1,
-        "1 writer",
-        "bare file, 1 record a sync",
-        "Redis, appendfsync always, 1 client",
-    ),
-    (
-        8,
-        "8 writers",
-        "bare file, 8 records a sync",
-        "Redis, appendfsync always, 8 clients",
-    ),
-    (
-        64,
-        "64 writers",
-        "bare file, 64 records a sync",
-        "Redis, appendfsync always, 64 clients",
-    ),
+/// So many at once, and the names of the cases: the store's threads, the bare file, Redis's threads; and, where they are more
+/// than one, tasks of one thread each.
+struct Writers {
+    count: u64,
+    threads: &'static str,
+    bare: &'static str,
+    redis_threads: &'static str,
+    tasks: Option<(&'static str, &'static str)>,
+}
+
+const WRITERS: [Writers; 3] = [
+    Writers {
+        count: 1,
+        threads: "1 writer",
+        bare: "bare file, 1 record a sync",
+        redis_threads: "Redis, appendfsync always, 1 client",
+        tasks: None,
+    },
+    Writers {
+        count: 8,
+        threads: "8 writers",
+        bare: "bare file, 8 records a sync",
+        redis_threads: "Redis, appendfsync always, 8 clients",
+        tasks: Some(("8 tasks", "Redis, appendfsync always, 8 tasks")),
+    },
+    Writers {
+        count: 64,
+        threads: "64 writers",
+        bare: "bare file, 64 records a sync",
+        redis_threads: "Redis, appendfsync always, 64 clients",
+        tasks: Some(("64 tasks", "Redis, appendfsync always, 64 tasks")),
+    },
 ];
 
 /// Entries in the store before the first revocation.
@@ -74,16 +90,30 @@ fn main() {
     if redis.is_none() {
         println!("MISSING: Redis, with which this is compared; redis-server is not installed");
     }
-    for (writers, store, bare, peer) in WRITERS {
+    for writers in WRITERS {
+        let (count, denylist, file) = (writers.count, listing.denylist(), &file);
         let mut cases = vec![
-            Case::new(store, |times| revoke(listing.denylist(), writers, times, &next)),
-            Case::new(bare, |times| append(&mut file.borrow_mut(), writers, times)),
+            Case::new(writers.threads, |times| {
+                revoke(denylist, count, times, &next, by_threads)
+            }),
+            Case::new(writers.bare, move |times| append(&mut file.borrow_mut(), count, times)),
         ];
-        if let Some(redis) = &redis {
-            let set = |times| set(redis, dir.path(), writers, times, &keys);
-            cases.push(Case::new(peer, set));
+        if let Some((store, _)) = writers.tasks {
+            cases.push(Case::new(store, |times| {
+                revoke(denylist, count, times, &next, by_tasks)
+            }));
         }
-        measure(&mut criterion, writers, &cases, &mut ratios);
+        if let Some(redis) = &redis {
+            let set = |how: fn(&Process, Vec<Vec<Vec<u8>>>) -> Duration| {
+                let (dir, keys) = (dir.path(), &keys);
+                move |times| set(redis, dir, count, times, keys, how)
+            };
+            cases.push(Case::new(writers.redis_threads, set(redis_by_threads)));
+            if let Some((_, peer)) = writers.tasks {
+                cases.push(Case::new(peer, set(redis_by_tasks)));
+            }
+        }
+        measure(&mut criterion, &writers, &cases, &mut ratios);
     }
     criterion.final_summary();
     prove(listing, UNLISTED..next.load(Ordering::Relaxed));
@@ -102,9 +132,9 @@ fn small() -> Listing {
     Listing::filled(if plan::measures() { ENTRIES } else { 2_000 })
 }
 
-fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>], ratios: &mut Vec<(String, Quartiles)>) {
+fn measure(criterion: &mut Criterion, writers: &Writers, cases: &[Case<'_>], ratios: &mut Vec<(String, Quartiles)>) {
     let mut group = criterion.benchmark_group("revoke");
-    group.throughput(Throughput::Elements(writers));
+    group.throughput(Throughput::Elements(writers.count));
     for case in cases {
         group.bench_function(case.name(), |bencher| bencher.iter_custom(|times| case.run(times)));
     }
@@ -115,41 +145,46 @@ fn measure(criterion: &mut Criterion, writers: u64, cases: &[Case<'_>], ratios: 
     let rounds = Rounds::of_threads(cases);
     print_figures(
         &rounds,
-        &format!("{writers} at a time; the time is that of all of them"),
+        &format!("{} at a time; the time is that of all of them", writers.count),
     );
-    let (store, others) = cases.split_first().expect("the store");
-    let writers = u32::try_from(writers).expect("a count");
+    let count = u32::try_from(writers.count).expect("a count");
     for case in cases {
-        let rate = f64::from(writers) * 1e9 / rounds.of_case(case.name()).median;
+        let rate = f64::from(count) * 1e9 / rounds.of_case(case.name()).median;
         println!("{}: {:.1} thousand a second", case.name(), rate / 1e3);
     }
-    for other in others {
-        // How many times as long the store took; against Redis how many times as many it did.
-        let (slow, fast) = if other.name().starts_with("Redis") {
-            (other, store)
-        } else {
-            (store, other)
-        };
-        let ratio = rounds.ratio(slow.name(), fast.name());
-        ratios.push((format!("{} / {}", slow.name(), fast.name()), ratio));
+    // Against the bare file how many times as long the store took; against Redis how many times as many it did.
+    let mut pairs = vec![
+        (writers.threads, writers.bare),
+        (writers.redis_threads, writers.threads),
+    ];
+    if let Some((store, redis)) = writers.tasks {
+        pairs.extend([(store, writers.bare), (redis, store)]);
+    }
+    for (slow, fast) in pairs {
+        if [slow, fast].iter().all(|name| rounds.names().any(|case| case == *name)) {
+            ratios.push((format!("{slow} / {fast}"), rounds.ratio(slow, fast)));
+        }
     }
 }
 
-/// `writers` threads, each of which revokes a token `times` times and waits until it is durable. The engine has all of it
+/// How so many writers, each of which has these revocations to make one after the other, make them.
+type How = fn(&Denylist, Vec<Vec<Revocation>>) -> Duration;
+
+/// `writers`, each of which revokes a token `times` times and waits until it is durable. The engine has all of it
 /// before the next turn, and is given the time for that outside of what is measured: what a burst costs.
-fn revoke(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) -> Duration {
-    let took = revoke_on(denylist, writers, times, next);
+fn revoke(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64, how: How) -> Duration {
+    let took = revoke_on(denylist, writers, times, next, how);
     denylist.settle().expect("settled");
     took
 }
 
 /// The same for so long that the engine has to keep up with most of it.
 fn sustained(denylist: &Denylist, next: &AtomicU64) {
-    for (writers, ..) in WRITERS {
+    for writers in WRITERS.map(|writers| writers.count) {
         let all: u64 = if plan::measures() { 1_000_000 } else { 10_000 };
         // One by one, it never comes to be more than the engine takes.
         let times = all.checked_div(writers.max(8)).expect("some writers");
-        let took = revoke_on(denylist, writers, times, next);
+        let took = revoke_on(denylist, writers, times, next, by_threads);
         let waiting = denylist.stats().waiting;
         denylist.settle().expect("settled");
         if plan::measures() {
@@ -166,25 +201,15 @@ fn rate(count: u64, took: Duration) -> f64 {
     f64::from(count) / took.as_secs_f64()
 }
 
-/// Asserts that each was new, so that nobody was answered without a write, and that the journal has grown by as much.
-fn revoke_on(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) -> Duration {
+/// Asserts that the journal has grown by as much.
+fn revoke_on(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64, how: How) -> Duration {
     let policy = Policy::default();
-    let count = times.saturating_mul(writers);
-    let first = next.fetch_add(count, Ordering::Relaxed);
-    let writer = |n: u64, start: &Barrier| {
-        let from = first.saturating_add(n.saturating_mul(times));
-        let asked: Vec<_> = (from..from.saturating_add(times))
-            .map(|n| Revocation::new(token(n), Reason::Logout, &policy, NOW))
-            .collect();
-        start.wait();
-        for revocation in asked {
-            let receipt = denylist.revoke(revocation).expect("durable");
-            assert!(receipt.changed, "it had been revoked before");
-        }
-    };
+    let revocation = |n| Revocation::new(token(n), Reason::Logout, &policy, NOW);
+    let asked = shares(writers, times, next, revocation);
     let before = denylist.stats().journal_bytes;
-    let took = at_once(writers, writer);
+    let took = how(denylist, asked);
     let grown = denylist.stats().journal_bytes.saturating_sub(before);
+    let count = times.saturating_mul(writers);
     assert!(
         grown >= count.saturating_mul(32),
         "{grown} bytes of journal for {count} revocations"
@@ -192,12 +217,56 @@ fn revoke_on(denylist: &Denylist, writers: u64, times: u64, next: &AtomicU64) ->
     took
 }
 
-/// The time that `writers` threads take once all of them are ready.
-fn at_once(writers: u64, writer: impl Fn(u64, &Barrier) + Sync) -> Duration {
-    let start = Barrier::new(usize::try_from(writers).expect("a count").saturating_add(1));
+/// What each of `writers` is to ask for `times` times, of numbers that were not used before.
+fn shares<T>(writers: u64, times: u64, next: &AtomicU64, ask: impl Fn(u64) -> T) -> Vec<Vec<T>> {
+    let first = next.fetch_add(times.saturating_mul(writers), Ordering::Relaxed);
+    let share = |n: u64| {
+        let from = first.saturating_add(n.saturating_mul(times));
+        (from..from.saturating_add(times)).map(&ask).collect()
+    };
+    (0..writers).map(share).collect()
+}
+
+/// Each by a thread of its own. Asserts that each was new, so that nobody was answered without a write.
+fn by_threads(denylist: &Denylist, asked: Vec<Vec<Revocation>>) -> Duration {
+    at_once(asked, |share, start| {
+        start.wait();
+        for revocation in share {
+            let receipt = denylist.revoke(revocation).expect("durable");
+            assert!(receipt.changed, "it had been revoked before");
+        }
+    })
+}
+
+/// All by one thread, as a server does.
+fn by_tasks(denylist: &Denylist, asked: Vec<Vec<Revocation>>) -> Duration {
+    let writer = async |share: Vec<Revocation>| {
+        for revocation in share {
+            let commit = denylist.submit(vec![revocation]).expect("taken in");
+            let receipt = commit.receipt().await.expect("durable");
+            assert!(receipt.changed, "it had been revoked before");
+        }
+    };
+    in_turns(|| async { drop(join_all(asked.into_iter().map(writer)).await) })
+}
+
+/// The time that it takes on a runtime of one thread.
+fn in_turns<F: Future<Output = ()>>(all: impl FnOnce() -> F) -> Duration {
+    let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+    runtime.block_on(async {
+        let began = Instant::now();
+        all().await;
+        began.elapsed()
+    })
+}
+
+/// The time that as many threads take as there are `shares`, once all of them are ready.
+fn at_once<T: Send>(shares: Vec<T>, writer: impl Fn(T, &Barrier) + Sync) -> Duration {
+    let start = Barrier::new(shares.len().saturating_add(1));
     thread::scope(|scope| {
         let (start, writer) = (&start, &writer);
-        let threads: Vec<_> = (0..writers).map(|n| scope.spawn(move || writer(n, start))).collect();
+        let spawn = |share| scope.spawn(move || writer(share, start));
+        let threads: Vec<_> = shares.into_iter().map(spawn).collect();
         start.wait();
         let began = Instant::now();
         for thread in threads {
@@ -210,27 +279,50 @@ fn at_once(writers: u64, writer: impl Fn(u64, &Barrier) + Sync) -> Duration {
 /// The usual denylist: `writers` clients, each of which sets a key that is new `times` times and waits for each answer.
 ///
 /// Asserts that each was set, and that the log has grown by as much.
-fn set(redis: &Process, dir: &Path, writers: u64, times: u64, next: &AtomicU64) -> Duration {
-    let count = times.saturating_mul(writers);
-    let first = next.fetch_add(count, Ordering::Relaxed);
-    let writer = |n: u64, start: &Barrier| {
-        let from = first.saturating_add(n.saturating_mul(times));
-        let keys = (from..from.saturating_add(times)).map(|n| format!("blacklist:{}", token(n).as_ref().name()));
-        let asked: Vec<_> = keys.map(|key| peers::command(&["SETEX", &key, "1200", "1"])).collect();
-        let mut redis = Asking::to(redis);
-        start.wait();
-        for set in asked {
-            redis.set(&set);
-        }
+fn set(
+    redis: &Process,
+    dir: &Path,
+    writers: u64,
+    times: u64,
+    next: &AtomicU64,
+    how: fn(&Process, Vec<Vec<Vec<u8>>>) -> Duration,
+) -> Duration {
+    let set = |n| {
+        let key = format!("blacklist:{}", token(n).as_ref().name());
+        peers::command(&["SETEX", &key, "1200", "1"])
     };
+    let asked = shares(writers, times, next, set);
     let before = peers::log_bytes(dir);
-    let took = at_once(writers, writer);
+    let took = how(redis, asked);
     let grown = peers::log_bytes(dir).saturating_sub(before);
+    let count = times.saturating_mul(writers);
     assert!(
         grown >= count.saturating_mul(64),
         "{grown} bytes of log for {count} keys"
     );
     took
+}
+
+fn redis_by_threads(redis: &Process, asked: Vec<Vec<Vec<u8>>>) -> Duration {
+    at_once(asked, |share, start| {
+        let mut redis = Asking::to(redis);
+        start.wait();
+        for set in share {
+            redis.set(&set);
+        }
+    })
+}
+
+fn redis_by_tasks(redis: &Process, asked: Vec<Vec<Vec<u8>>>) -> Duration {
+    let connect = |share| (share, Asking::to(redis));
+    let clients: Vec<_> = asked.into_iter().map(connect).collect();
+    let client = async |(share, redis): (Vec<Vec<u8>>, Asking)| {
+        let mut redis = redis.awaited();
+        for set in share {
+            redis.set(&set).await;
+        }
+    };
+    in_turns(|| async { drop(join_all(clients.into_iter().map(client)).await) })
 }
 
 /// Many at once against one after the other, for long enough that the engine has to keep up.
@@ -240,7 +332,7 @@ fn bulk(denylist: &Denylist, next: &AtomicU64) {
     } else {
         (10, 10_000)
     };
-    let single = revoke(denylist, 1, one_by_one, next);
+    let single = revoke(denylist, 1, one_by_one, next, by_threads);
     let first = next.fetch_add(many, Ordering::Relaxed);
     let policy = Policy::default();
     let asked = (first..first.saturating_add(many)).map(|n| Revocation::new(token(n), Reason::Logout, &policy, NOW));

@@ -14,6 +14,7 @@ use std::{
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::issuer::SECRET;
 
@@ -285,6 +286,17 @@ impl Asking {
         assert_eq!(&answer, b"+OK\r\n", "it is set");
     }
 
+    /// The same connection for a task of a runtime, in which this is called.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be.
+    #[must_use]
+    pub fn awaited(self) -> Awaiting {
+        self.0.set_nonblocking(true).expect("a socket");
+        Awaiting(tokio::net::TcpStream::from_std(self.0).expect("a socket"))
+    }
+
     /// Sends `get`, and says whether there is such a key; its value is `1`.
     ///
     /// # Panics
@@ -301,6 +313,24 @@ impl Asking {
         assert_eq!(&answer, b"$1\r\n1", "the value that was set");
         self.0.read_exact(&mut answer[..2]).expect("the end of it");
         true
+    }
+}
+
+/// A connection to Redis that a task waits at.
+#[derive(Debug)]
+pub struct Awaiting(tokio::net::TcpStream);
+
+impl Awaiting {
+    /// As [`Asking::set`].
+    ///
+    /// # Panics
+    ///
+    /// When it is not acknowledged.
+    pub async fn set(&mut self, set: &[u8]) {
+        self.0.write_all(set).await.expect("sent");
+        let mut answer = [0; 5];
+        self.0.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"+OK\r\n", "it is set");
     }
 }
 

@@ -66,7 +66,12 @@ fn main() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let program = built();
     if plan::wants("verifying") {
-        verifying(&program, dir.path(), &asked, rounds, turn);
+        let servers = verifying(&program, dir.path(), &asked, rounds, turn);
+        if trial {
+            println!("{} servers answered each token as they must", servers.len());
+        } else {
+            turns::tell(&servers, "GET /auth/verify", "servers");
+        }
     }
     if plan::wants("revoking") {
         let servers = revoking::measured(&program, dir.path(), &asked, rounds, turn);
@@ -76,26 +81,21 @@ fn main() {
     }
 }
 
-fn verifying(program: &Path, dir: &Path, asked: &Asked, rounds: usize, turn: Duration) {
-    let trial = !plan::measures();
+fn verifying(program: &Path, dir: &Path, asked: &Asked, rounds: usize, turn: Duration) -> Vec<Server> {
     let (mut verifying, missing) = servers(program, dir, asked);
     turns::take(&mut verifying, rounds, turn);
     println!("{CONNECTIONS} clients, {TOKENS} tokens, one in {REVOKED} of them revoked; {ENTRIES} others listed");
-    if trial {
-        println!("{} servers answered each token as they must", verifying.len());
-    } else {
-        turns::tell(&verifying, "GET /auth/verify", "servers");
-        report::record(
-            "setting",
-            json!({ "clients": CONNECTIONS, "tokens": TOKENS, "revoked_one_in": REVOKED, "entries": ENTRIES }),
-        );
-    }
+    report::record(
+        "setting",
+        json!({ "clients": CONNECTIONS, "tokens": TOKENS, "revoked_one_in": REVOKED, "entries": ENTRIES }),
+    );
     for (name, need) in &missing {
         println!("missing: {name}; it needs {need}");
         report::record("missing", json!({ "name": name, "needs": need }));
     }
     let required = env::var("OSTRACON_BENCH_PEERS").is_ok_and(|value| value == "required");
     assert!(missing.is_empty() || !required, "a peer is missing");
+    verifying
 }
 
 type Missing = Vec<(&'static str, &'static str)>;

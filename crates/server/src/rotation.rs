@@ -277,6 +277,8 @@ impl core::fmt::Debug for Successor {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -298,5 +300,17 @@ mod tests {
         }
         std::fs::write(dir.path().join(Successor::FILE), b"short").unwrap();
         assert!(matches!(Successor::open(dir.path()), Err(StoreError::Damaged { .. })));
+    }
+
+    /// Whoever has the key can tell what the child of a token is called, and whether it was exchanged.
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        Successor::open(dir.path()).unwrap();
+        let path = dir.path().join(Successor::FILE);
+        for (mode, is_taken) in [(0o600, true), (0o644, false), (0o604, false), (0o600, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Successor::open(dir.path()).is_ok(), is_taken, "{mode:o}");
+        }
     }
 }
