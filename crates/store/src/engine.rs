@@ -15,6 +15,7 @@ mod counting;
 mod fence;
 mod parts;
 mod places;
+mod reckoning;
 mod renewal;
 mod survey;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use std::{
 
 use ostracon_core::{Revocation, UnixTime};
 
-use self::fence::Failure;
+use self::{fence::Failure, reckoning::Through};
 pub(crate) use self::{
     fence::{LastHandle, fence, open_unlocked},
     parts::{MOST_THREADS, Parts, is_there},
@@ -86,6 +87,7 @@ pub(crate) struct Engine {
     path: PathBuf,
     store: StoreId,
     tally: Tally,
+    through: Through,
     /// Why nothing is believed any more that sled says.
     failed: OnceLock<Arc<str>>,
     /// Why nothing is written any more. What was read before is still right: sled takes in only what it could write.
@@ -143,6 +145,7 @@ impl Engine {
             path: dir.into(),
             store,
             tally: Tally::default(),
+            through: Through::default(),
             failed: OnceLock::new(),
             unwritable: OnceLock::new(),
         };
@@ -221,6 +224,7 @@ impl Engine {
             .map(|(digest, entry)| due_key(entry.retained_until(), digest))
             .collect();
         due.sort_unstable();
+        self.through.note(due.len());
         // I3: the index rows first. A crash in between leaves an index row without an entry, which the sweeper removes;
         // the other order would leave an entry that never ends.
         for due in due {
@@ -323,6 +327,7 @@ impl Engine {
             })
             .collect::<sled::Result<Vec<_>>>()
         })?;
+        self.has_read(keys.len())?;
         let digests = keys
             .iter()
             .map(|key| key.as_ref().try_into().map(Digest::from_bytes).ok())
@@ -344,6 +349,7 @@ impl Engine {
             let range = (start, Bound::Unbounded::<Vec<u8>>);
             self.rows.range(range).take(limit).collect::<sled::Result<Vec<_>>>()
         })?;
+        self.has_read(rows.len())?;
         let damaged = || self.damaged("a row has a key of another size");
         rows.iter()
             .map(|(key, row)| {

@@ -211,8 +211,8 @@ impl<'a> Keeper<'a> {
         let renews = self.renew();
         let more = self.rebuild()? || writes || renews;
         self.save_filters_when_due(more);
-        // What readers need goes first.
-        Ok(more || self.shared.engine.count(COUNTED_A_TURN)?)
+        // What readers need goes first, and what only gives memory back goes last.
+        Ok(more || self.shared.engine.count(COUNTED_A_TURN)? || self.shared.engine.reckon()?)
     }
 
     /// Whether what waits is to be written to the engine now. While writers are at it the engine would take their
@@ -474,6 +474,7 @@ impl<'a> Keeper<'a> {
         while self.shared.engine.count(COUNTED_A_TURN)? {}
         while self.reopen()? {}
         while self.renew() {}
+        while self.shared.engine.reckon()? {}
         self.save_filters();
         Ok(())
     }

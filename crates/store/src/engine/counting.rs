@@ -41,6 +41,7 @@ impl Engine {
                 rows.filter_map(|row| row.map(|row| row::kind(&row).ok()).transpose())
                     .collect::<sled::Result<Vec<_>>>()
             })?;
+            self.has_read(kinds.len())?;
             self.tally.take_in(shard, kinds);
         }
         Ok(self.tally.missing().is_some())

@@ -296,6 +296,16 @@ impl Parts {
         Ok(false)
     }
 
+    /// Has the cache of a part reckon with what went through it; whether one had to. See [`Engine::reckon`].
+    pub(crate) fn reckon(&self) -> Result<bool, StoreError> {
+        for part in &self.all {
+            if self.opened(part)?.reckon()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// How many entries of each kind there are; none while they are counted.
     pub(crate) fn entries(&self) -> Option<Entries> {
         let mut sum = Kind::ALL.map(|kind| (kind, 0_u64));
