@@ -36,8 +36,15 @@ const RATES: [(&str, f64); 5] = [
 /// Unlisted tokens, taken as they come: in proportion as many are let pass as of any.
 const ASKED: u64 = 65_536;
 
-/// Revocations a second beside the checks; none is as many as one writer can.
-const WRITES: [Option<u64>; 6] = [Some(0), Some(10), Some(100), Some(1_000), Some(5_000), None];
+/// Writers beside the checks, and how many revocations a second each makes; none is as many as it can.
+const WRITES: [(usize, Option<u64>); 6] = [
+    (1, Some(0)),
+    (1, Some(10)),
+    (1, Some(100)),
+    (1, Some(1_000)),
+    (1, None),
+    (8, None),
+];
 /// How long each of them is asked beside.
 const WHILE: Duration = Duration::from_secs(3);
 
@@ -122,13 +129,15 @@ fn by_writes(entries: u64, duration: Duration) {
              |---:|---:|---:|"
         );
     }
-    for rate in WRITES {
+    for (writers, rate) in WRITES {
         let is_over = AtomicBool::new(false);
         let (written, asked) = thread::scope(|scope| {
-            let writer = scope.spawn(|| write(denylist, rate, &next, &is_over));
+            let write = || write(denylist, rate, &next, &is_over);
+            let writers: Vec<_> = (0..writers).map(|_| scope.spawn(write)).collect();
             let asked = ask(denylist, &absent, &present, duration);
             is_over.store(true, Ordering::Relaxed);
-            (writer.join().expect("it wrote"), asked)
+            let written: f64 = writers.into_iter().map(|writer| writer.join().expect("it wrote")).sum();
+            (written, asked)
         });
         denylist.settle().expect("settled");
         if !plan::measures() {

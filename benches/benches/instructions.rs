@@ -36,10 +36,15 @@ const SLACK: u64 = 24;
 const INPUTS: u64 = 256;
 
 /// What is counted, and what of it is not ours.
-const CASES: [(&str, Option<&str>); 6] = [
+const CASES: [(&str, Option<&str>); 8] = [
     ("check absent, one target", None),
     ("check absent, six targets", None),
+    ("check listed, one target", None),
     ("verify HS256 first time, our part", Some("signature of HS256")),
+    (
+        "verify HS256 first time, and kept, our part",
+        Some("signature of HS256"),
+    ),
     ("verify EdDSA seen before", None),
     ("recall alone", None),
     ("decide", None),
@@ -131,6 +136,10 @@ fn compare(found: &BTreeMap<String, u64>, file: &Path) -> ExitCode {
         };
         println!("| {case} | {before} | {now} | {word} |");
     }
+    for case in written.keys().filter(|case| !found.contains_key(**case)) {
+        println!("| {case} | | none | GONE |");
+        code = ExitCode::FAILURE;
+    }
     if code != ExitCode::SUCCESS {
         println!(
             "\nThe hot path takes more than {TOLERANCE} % more instructions than benches/instructions.txt has. \
@@ -194,6 +203,31 @@ fn run(case: &str) {
                     assert!(black_box(facts).expect("an answer").revocation.is_none());
                 }
             });
+        }
+        "check listed, one target" => {
+            let listing = every_kind();
+            let few: Vec<_> = some_listed().collect();
+            let targets: Vec<_> = inputs().zip(few.iter().cycle()).map(|(_, target)| target).collect();
+            twice(&mut || {
+                for target in &targets {
+                    let facts = listing.denylist().check(&Targets::one(target.as_ref()), NOW);
+                    assert!(black_box(facts).expect("an answer").revocation.is_some());
+                }
+            });
+        }
+        "verify HS256 first time, and kept, our part" => {
+            let (party, memory) = (Party::new(Algorithm::HS256), Memory::new(32 << 20));
+            let ring = party.ring().clone().with_memory(&memory);
+            let tokens = |from: u64| (from..from.saturating_add(INPUTS)).map(|n| party.token(n, NOW));
+            let mut unseen = [tokens(UNLISTED << 1), tokens(UNLISTED)]
+                .map(Iterator::collect::<Vec<_>>)
+                .to_vec();
+            twice(&mut || {
+                for token in &unseen.pop().expect("two rounds") {
+                    assert!(black_box(ring.verify(token, TokenType::Access)).is_ok());
+                }
+            });
+            assert_eq!((memory.stats().hits, memory.stats().misses), (0, INPUTS << 1));
         }
         "verify HS256 first time, our part" | "signature of HS256" => {
             let party = Party::new(Algorithm::HS256);
@@ -278,7 +312,10 @@ fn wrong_in(token: &str, first: bool) -> String {
 /// A store in which something of every kind is listed, so that none can be passed over.
 fn every_kind() -> Listing {
     let listing = Listing::empty();
-    let some = (names::EXPIRED..names::EXPIRED.saturating_add(64)).map(names::listed);
-    listing.list(some.chain(names::other_kinds()).collect::<Vec<Target>>());
+    listing.list(some_listed().chain(names::other_kinds()).collect::<Vec<Target>>());
     listing
+}
+
+fn some_listed() -> impl Iterator<Item = Target> {
+    (names::EXPIRED..names::EXPIRED.saturating_add(64)).map(names::listed)
 }

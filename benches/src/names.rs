@@ -11,7 +11,7 @@ pub const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 pub const UNLISTED: u64 = 1 << 40;
 
 /// Of each listing, so many entries from number 0 on are past their retention, and not swept.
-pub const EXPIRED: u64 = 256;
+pub const EXPIRED: u64 = 1_024;
 
 /// The one issuer.
 #[must_use]

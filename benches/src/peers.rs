@@ -90,19 +90,20 @@ fn spawn(command: &Command) -> Child {
 
 /// The server `ostracon` on the store in `home`, which holds a configuration.
 #[must_use]
-pub fn ostracon(program: &Path, config: &Path) -> Process {
-    serving(program, config, |line| line.strip_prefix("public  http://"))
+pub fn ostracon(program: &Path, config: &Path, settings: &[(&str, &str)]) -> Process {
+    serving(program, config, settings, |line| line.strip_prefix("public  http://"))
 }
 
 /// The same, asked at its admin listener.
 #[must_use]
 pub fn ostracon_admin(program: &Path, config: &Path) -> Process {
-    serving(program, config, |line| line.strip_prefix("admin   http://"))
+    serving(program, config, &[], |line| line.strip_prefix("admin   http://"))
 }
 
-fn serving(program: &Path, config: &Path, address: fn(&str) -> Option<&str>) -> Process {
+fn serving(program: &Path, config: &Path, settings: &[(&str, &str)], address: fn(&str) -> Option<&str>) -> Process {
     let mut command = Command::new(program);
     command.args(["serve", "--config"]).arg(config);
+    command.envs(settings.iter().copied());
     Process::start(&command, address)
 }
 
@@ -119,7 +120,7 @@ pub fn credentials() -> String {
 /// [`configuration`] with a client that may revoke.
 #[must_use]
 pub fn configuration_with_client(home: &Path) -> PathBuf {
-    let path = configuration(home, &SECRET, true);
+    let path = configuration(home, &SECRET);
     let (id, secret) = CLIENT;
     let hash = digest::digest(&digest::SHA256, secret.as_bytes());
     let hash = hash
@@ -134,29 +135,25 @@ pub fn configuration_with_client(home: &Path) -> PathBuf {
 
 /// Writes the configuration of a server whose one key is `secret`, and returns where it is.
 #[must_use]
-pub fn configuration(home: &Path, secret: &[u8], prefilter: bool) -> PathBuf {
+pub fn configuration(home: &Path, secret: &[u8]) -> PathBuf {
     let key = home.join("key.secret");
     fs::write(&key, secret).expect("the secret");
     set_private(&key);
     let path = home.join("ostracon.toml");
-    let text = format!(
-        r#"data_dir = "denylist"
+    let text = r#"data_dir = "denylist"
 [listen]
 public = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 [tokens]
 issuer = "https://auth.example"
 audience = "shop"
+[log]
+level = "warn"
 [[keys]]
 kid = "2026-09"
 alg = "HS256"
 secret_file = "key.secret"
-[denylist]
-prefilter = {prefilter}
-[log]
-level = "warn"
-"#
-    );
+"#;
     fs::write(&path, text).expect("the configuration");
     set_private(&path);
     path

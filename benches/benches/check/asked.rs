@@ -12,8 +12,9 @@ use ostracon_store::{Denylist, Digest};
 const TARGETS: usize = 4_096;
 /// Tokens asked for in turn, six targets each.
 pub(crate) const TOKENS: usize = 4_096;
-/// False positives: they are searched for, and rare.
-const PASSING: usize = 48;
+/// False positives: they are searched for, and rare, in a small store one in ten thousand. As many as there are
+/// [expired](EXPIRED), since what is asked for again and again is read from nearer by.
+const PASSING: usize = 1_024;
 
 /// What the filter knows to be absent.
 pub(crate) const CLEAR: Branch = Branch {

@@ -91,9 +91,24 @@ fn measure(criterion: &mut Criterion, size: u64, redis: Option<&Process>, ratios
             }
         }
     }
+    alone(size, &on, &off, &asked, ratios);
     threads::measure(size, &on, &off, &asked, ratios);
     asked.assert_clear(on.denylist(), off.denylist());
     every_kind(criterion, size, &on, &asked, ratios);
+}
+
+/// One question over and over, as `ostracon bench` asks it: what the processor and the engine keep of it stays there.
+fn alone(size: u64, on: &Listing, off: &Listing, asked: &Asked, ratios: &mut Ratios) {
+    let cases = [
+        Case::check("absent, on", on.denylist(), &asked.absent, one, NOW, CLEAR),
+        Case::check("absent, off", off.denylist(), &asked.absent, one, NOW, MISSED),
+    ];
+    if plan::measures() {
+        let rounds = Rounds::of(&cases);
+        print_figures(&rounds, &format!("{size} entries, nothing else asked"));
+        let ratio = rounds.ratio("absent, off", "absent, on");
+        ratios.push((format!("{size}: absent, off / absent, on, nothing else asked"), ratio));
+    }
 }
 
 /// The worst case of six: entries of every kind, so that none can be passed over.

@@ -40,6 +40,8 @@ const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 7;
 
 const OSTRACON: &str = "Ostracon, prefilter on";
+/// Where nothing is remembered, each signature is checked, as by the usual answers.
+const FORGETFUL: &str = "Ostracon, no token remembered";
 const OFF: &str = "Ostracon, prefilter off";
 const BARE: &str = "bare axum route";
 const HAPI: &str = "hapi + Redis";
@@ -102,11 +104,15 @@ type Missing = Vec<(&'static str, &'static str)>;
 
 fn servers(program: &Path, dir: &Path, asked: &Asked) -> (Vec<Server>, Missing) {
     let mut all = Vec::new();
-    for (name, prefilter) in [(OSTRACON, true), (OFF, false)] {
-        let home = dir.join(if prefilter { "on" } else { "off" });
+    for (name, home, settings) in [
+        (OSTRACON, "on", &[][..]),
+        (FORGETFUL, "forgetful", &[("OSTRACON_TOKENS__CACHE", "0 B")]),
+        (OFF, "off", &[("OSTRACON_DENYLIST__PREFILTER", "false")]),
+    ] {
+        let home = dir.join(home);
         asked.fill(&home.join("denylist"));
-        let config = peers::configuration(&home, &SECRET, prefilter);
-        let process = Arc::new(peers::ostracon(program, &config));
+        let config = peers::configuration(&home, &SECRET);
+        let process = Arc::new(peers::ostracon(program, &config, settings));
         all.push(Server::new(name, Protocol::Http, &asked.verify, vec![process]));
     }
     let bare = Arc::new(peers::printing(&Command::new(env!("CARGO_BIN_EXE_bare-axum"))));

@@ -1,8 +1,11 @@
-//! The three, each used as its documentation says, with one durable commit to a group and 64 MB of cache.
+//! The three, each used as its documentation says, with one durable commit to a group and 64 MB of cache; and the denylist, which
+//! puts a journal and a prefilter before one of them.
 
 use std::{fs::File, path::Path};
 
 use fjall::{KeyspaceCreateOptions, PersistMode};
+use ostracon_core::{Issuer, Jti, Reason, Revocation, Target, Targets, UnixTime};
+use ostracon_store::{Denylist, Options};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::ROW;
@@ -38,6 +41,8 @@ pub trait Engine {
     /// Writes the entries and their index rows; on the disk on return.
     fn put(&self, group: &[Entry]);
     fn holds(&self, key: &[u8; 16]) -> bool;
+    /// Ends what goes on behind, as after a while of rest.
+    fn rest(&self) {}
     /// Drops at most `limit` of what is due by `until`, on the disk on return; how many those were.
     fn expire(&self, until: u64, limit: usize) -> usize;
 }
@@ -54,6 +59,50 @@ impl Sled {
     fn sync(&self) {
         self.db.flush().expect("flushed");
         self.file.sync_data().expect("synced");
+    }
+}
+
+/// Before the first entry ends.
+const BEFORE: UnixTime = UnixTime::from_secs(1_789_999_999);
+
+impl Engine for Denylist {
+    fn open(dir: &Path) -> Self {
+        let options = Options {
+            cache_bytes: CACHE,
+            ..Options::default()
+        };
+        Denylist::open(dir, &options).expect("a store")
+    }
+
+    fn put(&self, group: &[Entry]) {
+        let revocations = group.iter().map(|entry| {
+            let until = UnixTime::from_secs(entry.due);
+            Revocation::restored(token(&entry.key), None, BEFORE, until, Reason::Logout, None)
+        });
+        self.revoke_many(revocations).expect("durable");
+    }
+
+    fn holds(&self, key: &[u8; 16]) -> bool {
+        let target = token(key);
+        let facts = self.check(&Targets::one(target.as_ref()), BEFORE).expect("an answer");
+        facts.revocation.is_some()
+    }
+
+    fn rest(&self) {
+        self.settle().expect("settled");
+    }
+
+    /// In batches of its own, all that is due.
+    fn expire(&self, until: u64, _: usize) -> usize {
+        self.sweep(UnixTime::from_secs(until)).expect("swept").entries
+    }
+}
+
+/// The token that is named by `key`.
+fn token(key: &[u8; 16]) -> Target {
+    Target::Token {
+        iss: Issuer::new("https://auth.example").expect("a name"),
+        jti: Jti::new(format!("{:032x}", u128::from_be_bytes(*key))).expect("a name"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a denylist asks of a storage engine, asked of three: rows and an index by end of retention, groups that are on the
+//! What a denylist asks of a storage engine, asked of three and of the denylist: rows and an index by end of retention, groups that are on the
 //! disk when they are answered, look-ups, and expiry through the index.
 //!
 //! `cargo run --release --manifest-path benches/engines/Cargo.toml [ENTRIES]`; where `OSTRACON_BENCH_REPORT` names a directory,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use engines::{Engine, Entry, Fjall, Redb, Sled};
+use ostracon_store::Denylist;
 use serde_json::{Value, json};
 
 /// Bytes of a row: about what a revocation of a token takes.
@@ -34,6 +35,7 @@ fn main() {
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
     let engines = [
+        measure::<Denylist>("Ostracon, on sled", entries),
         measure::<Sled>("sled 0.34", entries),
         measure::<Redb>("redb 4.6", entries),
         measure::<Fjall>("fjall 3.1", entries),
@@ -81,6 +83,7 @@ fn measure<E: Engine>(name: &str, entries: u64) -> Value {
         // None where the groups before it have had all there was.
         (next > from).then(|| (next - from) as f64 / began.elapsed().as_secs_f64())
     });
+    engine.rest();
     let absent = latencies(|n| assert!(!engine.holds(&entry((1 << 40) + n).key)));
     let step = (next / LOOKUPS).max(1);
     let present = latencies(|n| assert!(engine.holds(&entry(n * step % next).key)));

@@ -9,6 +9,7 @@
     reason = "a report that cannot be made stops"
 )]
 
+mod aims;
 mod environment;
 mod figures;
 mod page;

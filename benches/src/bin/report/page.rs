@@ -11,6 +11,7 @@ use ostracon_benches::rounds::Quartiles;
 use serde_json::Value;
 
 use crate::{
+    aims,
     figures::{Figures, list, quartiles, round, short, text, time},
     plots,
 };
@@ -61,6 +62,7 @@ pub(crate) fn write(dir: &Path) {
                 h1 { "Ostracon, measured" }
                 p { "What is compared was measured in turns in one run, so that ratios hold where times move with the machine. The raw figures lie beside this page as JSON; " code { "scripts/report" } " makes all of it anew." }
                 (told(&environment))
+                (aims::table(&figures))
                 @for section in sections { (section) }
                 h2 { "All tables" }
                 @for bench in ["check", "verify", "revoke"] { (tables(bench, &figures.of(bench))) }

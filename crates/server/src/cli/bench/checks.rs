@@ -15,9 +15,7 @@ use super::store::{NOW, Pair, UNLISTED, one, token};
 
 /// Tokens that are asked for in turn, so many that they touch all of a large filter.
 const ASKED: usize = 4_096;
-/// Tokens that are wrongly let through, and how many are tried to find them: the larger the filter is for what it holds, the
-/// rarer they are.
-const WRONG: usize = 32;
+/// How many are tried to find those that are wrongly let through: the larger the filter is for what it holds, the rarer they are.
 const TRIED: u64 = 3_000_000;
 
 /// What is asked for, and what becomes of it.
@@ -52,7 +50,7 @@ pub(super) fn measure(pair: &Pair) -> anyhow::Result<Checks> {
     for target in (UNLISTED..UNLISTED.saturating_add(TRIED)).map(token) {
         if !pair.on.is_clear(&one(&target)) {
             let_through = let_through.saturating_add(1);
-            if wrong.len() < WRONG {
+            if wrong.len() < ASKED {
                 wrong.push(target);
             }
         } else if absent.len() < ASKED {

@@ -48,6 +48,12 @@ pub(super) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     sizes.sort_unstable();
     sizes.dedup();
     let dir = temporary(arguments.dir.as_deref())?;
+    // Now, and not behind a minute of measuring.
+    let plot = arguments.plot.as_ref().map(|path| {
+        let made = fs::File::create(path);
+        made.map_err(|error| usage(format!("--plot: {} cannot be written: {error}", path.display())))
+    });
+    let plot = plot.transpose()?;
     remove_when_told(dir.path().to_owned())?;
     let mut all = Vec::new();
     for entries in sizes {
@@ -57,9 +63,9 @@ pub(super) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
         all.push(Measured::new(&pair, checks, writes)?);
         pair.remove()?;
     }
-    if let Some(path) = &arguments.plot {
-        let svg = shown::plot(&all)?;
-        fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some(mut plot) = plot {
+        plot.write_all(shown::plot(&all)?.as_bytes())
+            .context("the plot cannot be written")?;
     }
     let told = if arguments.json {
         shown::json(&all, rate)
@@ -91,6 +97,7 @@ fn remove_when_told(dir: PathBuf) -> anyhow::Result<()> {
         runtime.block_on(told);
         // The stores are open, and may make another file while these are removed.
         (0..100).find(|_| fs::remove_dir_all(&dir).is_ok() || !dir.exists());
+        eprintln!("told to end before all was measured; nothing is left behind");
         process::exit(1);
     });
     Ok(())
