@@ -109,8 +109,10 @@ fn by_rate(entries: u64) {
                 "filter_bytes": stats.prefilter_bytes, "check_ns": { "low": low, "median": median, "high": high },
             }),
         );
+        // Of so few as the smallest rates let pass, chance has half as many more.
+        let by_chance = 4.0 * (rate / rate_of(ASKED)).sqrt();
         assert!(
-            measured <= rate * 1.5,
+            measured <= rate * 1.5 + by_chance,
             "{name}: {measured} is more than it was built for"
         );
     }

@@ -190,6 +190,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], names_all: bool) -> Result<T, Proble
         if inner.is_data() {
             let unknown = inner.to_string().starts_with("unknown field ");
             let told = match path.split(['.', '[']).next() {
+                // Not an object at all.
+                _ if path == "." => "what was sent",
                 _ if names_all => &path,
                 // What is within a member of ours has names that were sent, too.
                 Some(first) if !unknown => first,
@@ -197,11 +199,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], names_all: bool) -> Result<T, Proble
             };
             Problem::member_invalid(told, without_values(&inner))
         } else {
-            Problem::body_malformed(format!(
-                "not JSON, from line {} column {} on",
-                inner.line(),
-                inner.column()
-            ))
+            let line = if names_all {
+                format!("line {} ", inner.line())
+            } else {
+                String::new()
+            };
+            Problem::body_malformed(format!("not JSON, from {line}column {} on", inner.column()))
         }
     })?;
     deserializer

@@ -408,7 +408,14 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the denylist could not answer");
-        Self::store_unavailable()
+        match error {
+            // What is denied is known; the path, which the log has, is nobody's business.
+            StoreError::Full { .. } => Self {
+                detail: "the disk of the denylist is nearly full, so that nothing is written; it goes on once there is space".into(),
+                ..Self::store_unavailable()
+            },
+            _ => Self::store_unavailable(),
+        }
     }
 }
 

@@ -88,8 +88,19 @@ impl Denylist {
     /// [`StoreError::Locked`], [`StoreError::Io`], [`StoreError::Newer`]; [`StoreError::Damaged`] when the journal has
     /// lost something that was acknowledged (I5).
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
+        let (was_there, is_new) = (dir.exists(), !dir.join("identity").exists());
         files::create_dir(dir)?;
-        Self::open_locked(dir, DirLock::take(dir)?, options)
+        let opened = Self::open_locked(dir, DirLock::take(dir)?, options)?;
+        // An empty directory is also what is left where something was to be mounted.
+        match (is_new, was_there) {
+            (true, true) => tracing::warn!(
+                dir = %dir.display(),
+                "the directory was empty, so that a new denylist begins, in which nothing is revoked; is another one missing here?"
+            ),
+            (true, false) => tracing::info!(dir = %dir.display(), "began a new denylist"),
+            _ => {}
+        }
+        Ok(opened)
     }
 
     pub(crate) fn open_locked(dir: &Path, lock: DirLock, options: &Options) -> Result<Self, StoreError> {
@@ -115,6 +126,13 @@ impl Denylist {
             cut,
             first,
         } = recovered;
+        if cut > 0 {
+            tracing::warn!(
+                bytes = cut,
+                "the journal ended in what is no whole group, which was cut off: what was being written when the process or the \
+                 machine stopped, and nobody was told of, unless the disk damaged it since"
+            );
+        }
         let is_believed = |saved: &Saved| saved.covers.are_continued_by(first, journal.last());
         let saved = saved.filter(is_believed).map(|saved| saved.prefilter);
         let loaded = saved.is_some();

@@ -51,7 +51,7 @@ pub enum StoreError {
         known: u32,
     },
     /// A file does not say what was once written to it. Nothing was changed.
-    #[error("{} is damaged: {detail}; restore a backup, or move the directory away to begin anew", .path.display())]
+    #[error("{} is damaged: {detail}; see what `ostracon check-store` says of it, or restore a backup", .path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,

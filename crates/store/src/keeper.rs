@@ -15,7 +15,7 @@ use crate::{
     engine::{Checkpoint, MOST_THREADS},
     error::StoreError,
     files,
-    journal::Sealed,
+    journal::{self, Sealed},
     mailbox::{Batch, Order},
     overlay::Change,
     prefilter::{Load, SHARDS, saved::SavedFile},
@@ -355,6 +355,11 @@ impl<'a> Keeper<'a> {
         // past its retention and dropped, so that a rebuild from the rest brings nothing back to life (I1).
         let copied = self.shared.backups.load(Ordering::SeqCst) > 0;
         let needless = |s: &Sealed| !copied && s.last <= self.saved && s.retained_until <= forgotten_until;
+        let superfluous = sealed.iter().take_while(|segment| needless(segment)).last();
+        if let Some((last, journal)) = superfluous.and_then(|segment| Some((segment.last, segment.path.parent()?))) {
+            // Before the first of them goes: what is missing behind this was lost.
+            journal::first::state(journal, &self.shared.store, last.saturating_add(1))?;
+        }
         while let Some(segment) = sealed.first().filter(|s| needless(s)) {
             match seam::remove_file(&segment.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -17,7 +17,7 @@ use crate::{
     error::StoreError,
     feed::Feed,
     figures::Figures,
-    identity::Identity,
+    identity::{Identity, StoreId},
     journal::{Journal, Reach, Sealed, Synced},
     mailbox::Mailbox,
     options::Options,
@@ -33,6 +33,7 @@ pub(crate) fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) store: StoreId,
     pub(crate) key: DigestKey,
     pub(crate) engine: Parts,
     pub(crate) overlay: Overlay,
@@ -85,6 +86,7 @@ impl Shared {
         Self {
             pending_bytes: options.pending_bytes,
             space: Space::new(dir, options.min_free_bytes),
+            store: identity.id,
             key: identity.key,
             engine,
             overlay: Overlay::default(),

@@ -82,6 +82,40 @@ fn a_store_is_checked_and_mended_while_no_server_has_it() {
     assert!(!server.passes(&out.access) && server.passes(&stays.access));
 }
 
+/// What a repair could not save is not passed over: it ended well, and said that all was sound.
+#[test]
+fn i5_a_repair_that_loses_something_ends_with_an_error() {
+    let home = Home::new();
+    let server = home.start();
+    let logins: Vec<_> = (0..3).map(|n| server.log_in(&format!("user-{n}"))).collect();
+    for login in &logins {
+        server.public.bearer(&login.access).post("/logout");
+    }
+    server.terminate();
+    assert!(server.ended().0.success());
+    let store = home.path().join("denylist");
+    let journal = store.join("journal/00000000000000000001.log");
+    let mut bytes = fs::read(&journal).unwrap();
+    let second = 40 + usize::try_from(u32::from_be_bytes(bytes[32..36].try_into().unwrap())).unwrap();
+    bytes[second + 20] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    fs::remove_dir_all(store.join("sled")).unwrap();
+    let refused = check(&home, &[]);
+    assert!(text(&refused.stdout).contains("1 records are lost"), "{refused:?}");
+    let mended = check(&home, &["--repair"]);
+    assert_eq!(mended.status.code(), Some(1));
+    assert!(text(&mended.stdout).contains("mended    2 entries"), "{mended:?}");
+    let told = text(&mended.stderr);
+    assert!(
+        told.contains("1 records of the journal") && told.contains("revoke issuer"),
+        "{told}"
+    );
+    assert_eq!(check(&home, &[]).status.code(), Some(0), "from there on it is as it is");
+    let server = home.start();
+    let passing: Vec<_> = logins.iter().map(|login| server.passes(&login.access)).collect();
+    assert_eq!(passing, [false, true, false]);
+}
+
 #[test]
 fn what_cannot_be_checked_is_said_and_nothing_is_made() {
     let home = Home::new();

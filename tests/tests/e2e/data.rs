@@ -393,6 +393,17 @@ fn what_is_exported_is_imported_as_it_was() {
         "{exported}"
     );
 
+    // A link leads to where it is written, and a device stays one.
+    let (link, linked) = (old.path().join("link"), old.path().join("linked"));
+    fs::write(&linked, "").unwrap();
+    std::os::unix::fs::symlink(&linked, &link).unwrap();
+    assert_eq!(on(&old, &["export", "-o", text(&link)]).0, 0);
+    assert!(link.is_symlink() && fs::read_to_string(&linked).unwrap() == exported);
+    let null = old.path().join("null");
+    std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+    assert_eq!(on(&old, &["export", "-o", text(&null)]).0, 0);
+    assert!(null.is_symlink() && !fs::metadata("/dev/null").unwrap().is_file());
+
     let (status, said, error) = on(&new, &["import", "--json", text(&file)]);
     assert_eq!(status, 0, "{error}");
     let told: Value = serde_json::from_str(&said).unwrap();

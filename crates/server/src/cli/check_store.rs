@@ -36,6 +36,17 @@ pub(super) struct Arguments {
 #[error("the store in {0} is not sound; what to do is said above")]
 struct Unsound(String);
 
+/// A store that is sound again, and lacks what could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{lost} records of the journal and {unreadable} rows could not be read: what they alone denied is not denied any more. Restore a \
+         backup, or end all that was issued before now: ostracon revoke issuer ISSUER"
+)]
+struct Lossy {
+    lost: u64,
+    unreadable: u64,
+}
+
 pub(super) fn check_store(arguments: &Arguments) -> anyhow::Result<()> {
     let dir = data_dir(arguments)?;
     is_ours(&dir)?;
@@ -57,10 +68,13 @@ pub(super) fn check_store(arguments: &Arguments) -> anyhow::Result<()> {
         print(&mut out, &dir, &report, mended.as_ref())?;
     }
     out.flush()?;
-    if report.is_sound() {
-        return Ok(());
+    if !report.is_sound() {
+        return Err(Unsound(dir.display().to_string()).into());
     }
-    Err(Unsound(dir.display().to_string()).into())
+    match mended {
+        Some(Mended { lost, unreadable, .. }) if lost > 0 => Err(Lossy { lost, unreadable }.into()),
+        _ => Ok(()),
+    }
 }
 
 fn take(dir: &Path) -> anyhow::Result<ClosedStore> {
@@ -86,8 +100,8 @@ fn print(out: &mut impl Write, dir: &Path, report: &Report, mended: Option<&Mend
     if let Some(mended) = mended {
         writeln!(
             out,
-            "mended    {} entries, {} of the old rows unreadable, {} written to the journal",
-            mended.entries, mended.unreadable, mended.journaled
+            "mended    {} entries, {} of the old rows unreadable, {} records of the old journal lost, {} written to the journal",
+            mended.entries, mended.unreadable, mended.lost, mended.journaled
         )?;
         for path in &mended.set_aside {
             writeln!(out, "kept at   {}", path.display())?;
@@ -126,6 +140,7 @@ fn as_json(dir: &Path, report: &Report, mended: Option<&Mended>) -> Value {
         "mended": mended.map(|mended| json!({
             "entries": mended.entries,
             "unreadable": mended.unreadable,
+            "lost": mended.lost,
             "journaled": mended.journaled,
             "set_aside": mended.set_aside,
         })),

@@ -1,7 +1,7 @@
 //! `ostracon export` and `ostracon import`.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
@@ -91,7 +91,7 @@ pub(super) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
         |out: &mut dyn Write| transfer::export(&denylist, Clock::system().now(), out, &mut |n| bar.set_position(n));
     let entries = match &arguments.output {
         None => to(&mut BufWriter::new(io::stdout().lock()))?,
-        Some(path) => whole(path, |file| Ok(to(file)?)).with_context(|| path.display().to_string())?,
+        Some(path) => written(path, |file| Ok(to(file)?)).with_context(|| path.display().to_string())?,
     };
     bar.finish_and_clear();
     denylist.close()?;
@@ -102,11 +102,29 @@ pub(super) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes to `path`: a file is there whole or as it was, where a link leads as well; a device or a pipe takes what comes.
+fn written<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() => {
+            let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+            let done = write(&mut out)?;
+            out.flush()?;
+            Ok(done)
+        }
+        Ok(_) => whole(&path.canonicalize()?, write),
+        Err(_) => whole(path, write),
+    }
+}
+
 /// Writes a file that its owner alone can read, and that is there whole or as it was.
 fn whole<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let mut beside = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
-    let done = write(&mut BufWriter::new(&mut beside))?;
+    let mut out = BufWriter::new(&mut beside);
+    let done = write(&mut out)?;
+    // Dropped, it would keep to itself that the disk was full.
+    out.flush()?;
+    drop(out);
     beside.as_file().sync_all()?;
     beside.persist(path)?;
     Ok(done)
@@ -126,8 +144,10 @@ pub(super) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
     };
     let app = offline::open(config, |dir, server| {
         format!(
-            "a server has {} open; stop it first, or send it lines of JSON, as a client with the role revoke:\n  \
-             curl --user CLIENT -H 'Content-Type: application/x-ndjson' -T FILE -X POST {}",
+            "a server has {} open; stop it first, or send it lines of JSON as POST /v1/revocations takes them, as a client with \
+             the role revoke; those of an export without two of their times:\n  \
+             jq -c 'del(.effective_at, .retained_until)' FILE | \
+             curl --user CLIENT -H 'Content-Type: application/x-ndjson' -T - -X POST {}",
             dir.display(),
             server.curl("/v1/revocations/batch")
         )

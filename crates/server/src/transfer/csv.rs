@@ -3,18 +3,19 @@
 use std::time::UNIX_EPOCH;
 
 use csv_core::{ReadRecordResult, Reader};
-use ostracon_core::{Jti, Revocation, Target, UnixTime};
+use ostracon_core::{Issuer, Jti, Revocation, Target, UnixTime};
 
 use super::{Assumed, Unusable, redis};
 
 /// Columns of a line that are looked at.
 const MOST: usize = 64;
 
-/// Where `jti` and `exp` stand: first and second, or as the first line says.
+/// Where `jti` and `exp` stand: first and second, or as the first line says, which may name `iss` as well.
 #[derive(Debug)]
 pub(super) struct Columns {
     jti: usize,
     exp: usize,
+    iss: Option<usize>,
     /// Whether a line was looked at.
     begun: bool,
 }
@@ -24,6 +25,7 @@ impl Default for Columns {
         Self {
             jti: 0,
             exp: 1,
+            iss: None,
             begun: false,
         }
     }
@@ -37,8 +39,14 @@ impl Columns {
         let column = |name: &str| fields.iter().position(|field| field.trim().eq_ignore_ascii_case(name));
         if let Some(jti) = column("jti").filter(|_| first) {
             let exp = column("exp").ok_or_else(|| Unusable::new("the first line names jti and not exp"))?;
-            (self.jti, self.exp) = (jti, exp);
+            (self.jti, self.exp, self.iss) = (jti, exp, column("iss"));
             return Ok(None);
+        }
+        // Between other marks than commas all of a line is one field, which would be taken for a jti that no token has.
+        if let [one] = &*fields
+            && one.contains([';', '\t'])
+        {
+            return Err(Unusable::new("its columns are not separated by commas"));
         }
         let field = |at: usize| {
             fields
@@ -48,10 +56,11 @@ impl Columns {
         };
         let jti = field(self.jti).ok_or_else(|| Unusable::new("there is no jti"))?;
         let jti = Jti::new(jti).map_err(|error| Unusable::new(format!("jti: {error}")))?;
-        let target = Target::Token {
-            iss: assumed.iss.clone(),
-            jti,
+        let iss = match self.iss.and_then(field) {
+            None => assumed.iss.clone(),
+            Some(iss) => Issuer::new(iss).map_err(|error| Unusable::new(format!("iss: {error}")))?,
         };
+        let target = Target::Token { iss, jti };
         let exp = field(self.exp).map(time).transpose()?;
         redis::entry(target, exp, None, assumed).map(Some)
     }
@@ -61,6 +70,10 @@ impl Columns {
 /// stand before any line.
 fn fields(line: &[u8]) -> Result<Vec<String>, Unusable> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // Each quotation begins and ends on the line, and what is quoted twice within is even as well (RFC 4180 §2).
+    if line.iter().fold(false, |is_open, byte| is_open ^ (*byte == b'"')) {
+        return Err(Unusable::new("a quotation does not end on it"));
+    }
     // Where lines end in it alone, all of them are one here, of which the first record would be taken for all.
     if line.contains(&b'\r') {
         return Err(Unusable::new("there is a carriage return in it"));
@@ -184,18 +197,31 @@ mod tests {
             "SECRET\u{1},1790000600",
             "SECRET,1790000600000",
             "SECRET,-1",
+            "SECRET;1790000600",
+            "SECRET\t1790000600",
             "\"SECRET,1790000600",
             many.as_str(),
         ] {
             let read = read_all(&[bad]);
-            // A quotation that does not end takes the rest of the line with it, and is a jti like any other.
-            let unclosed = bad.starts_with('"');
             assert!(
-                unclosed || matches!(&read[..], [Err(why)] if !why.contains("SECRET")),
+                matches!(&read[..], [Err(why)] if !why.contains("SECRET")),
                 "{bad}: {read:?}"
             );
         }
         let named = read_all(&["jti,ends", "a,1790000600"]);
         assert!(named[0].is_err());
+    }
+
+    /// It was imported as of the configured issuer, and so denied nothing.
+    #[test]
+    fn a_named_issuer_is_the_one_of_the_token() {
+        let mut columns = Columns::default();
+        let mut read = |line: &str| assumed(|assumed| columns.read(line.as_bytes(), assumed));
+        assert!(read("iss,jti,exp").unwrap().is_none());
+        let own = read(",a,1790000600").unwrap().unwrap();
+        let other = read("https://other.example,a,1790000600").unwrap().unwrap();
+        assert_eq!(other.target().as_ref().iss().as_str(), "https://other.example");
+        assert_ne!(own.target(), other.target());
+        assert!(read("not a\u{1}name,a,1790000600").is_err());
     }
 }

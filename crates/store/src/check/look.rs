@@ -30,6 +30,8 @@ pub(super) struct Look {
     pub(super) engine: Option<Parts>,
     pub(super) checkpoint: Checkpoint,
     pub(super) journal: Journaled,
+    /// Records whose numbers are missing between others.
+    pub(super) lost: u64,
     /// Why the journal is not to be built on.
     pub(super) journal_problem: Option<StoreError>,
     /// Entries that are in the engine alone.
@@ -65,6 +67,7 @@ pub(super) fn look(dir: &Path, held: &DirLock) -> Result<Look, StoreError> {
             lifted: HashMap::new(),
             forgotten: UnixTime::EPOCH,
         },
+        lost: 0,
         journal_problem: None,
         unjournaled: 0,
         unreadable_rows: 0,
@@ -126,10 +129,13 @@ impl Look {
         for problem in &walk.problems {
             report.find_error(Part::Journal, &path, problem, Remedy::Restore);
         }
+        self.lost = walk.lost;
+        let lost = "records are lost: their numbers are missing, and what they said is in no other";
+        report.find_many(Part::Journal, &path, walk.lost, lost, Remedy::Restore);
         self.journal_problem = walk.problems.into_iter().next();
         if walk.torn > 0 {
             let torn = format!(
-                "{} bytes of a group that was being written, and that nobody was told of",
+                "{} bytes at its end are no whole group: what was being written, and nobody was told of, unless the disk damaged it since",
                 walk.torn
             );
             report.note(Part::Journal, &path, torn);
@@ -138,7 +144,7 @@ impl Look {
             report.note(
                 Part::Journal,
                 &path,
-                format!("{} files that are no segments", walk.unfinished),
+                format!("{} files that were being begun", walk.unfinished),
             );
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! that what never got there is told from what was damaged.) A segment is closed
 //! with a seal that says what it holds, so that opening reads only what the engine has not got.
 
+pub(crate) mod first;
 mod frame;
 mod inspection;
 mod reading;

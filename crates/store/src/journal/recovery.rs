@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{
-    Record,
+    Record, first,
     segment::{self, End, Journal, Sealed},
 };
 use crate::{error::StoreError, files, identity::StoreId, seam};
@@ -44,7 +44,7 @@ pub(crate) fn is_unwritten(dir: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 ///
-/// [`StoreError::Damaged`] when a segment is missing or damaged, or when the journal ends before `applied`: the engine
+/// [`StoreError::Damaged`] when a segment is missing, be it the first, or damaged, or when the journal ends before `applied`: the engine
 /// is only ever given what is on the disk here, so an end was lost. Nothing is changed then.
 pub(crate) fn recover(
     dir: &Path,
@@ -57,7 +57,7 @@ pub(crate) fn recover(
     files::create_dir(dir)?;
     let paths = segment::list(dir)?;
     let mut each = |number, record| if number > from { each(number, record) } else { Ok(()) };
-    let first = paths
+    let begins = paths
         .first()
         .and_then(|path| segment::first_of(path))
         .unwrap_or(u64::MAX);
@@ -65,9 +65,12 @@ pub(crate) fn recover(
     let Some((last_path, closed)) = paths.split_last() else {
         return Err(StoreError::damaged(
             dir,
-            "the journal is missing, and with it all that was revoked",
+            "the journal is missing, by which alone all that was revoked is sure to be known",
         ));
     };
+    if let Some(problem) = first::problem(dir, &store, begins)? {
+        return Err(problem);
+    }
 
     let mut sealed = Vec::with_capacity(closed.len());
     for (path, following) in closed.iter().zip(paths.iter().skip(1)) {
@@ -100,6 +103,10 @@ pub(crate) fn recover(
     segment::write_anew(last_path, &bytes, tail.unproven, to)?;
     // The same of the name of a segment that was just begun.
     files::sync_dir(dir)?;
+    remove_unfinished(dir)?;
+    if first::stated(dir, &store)?.is_none() {
+        first::state(dir, &store, begins)?;
+    }
     let journal = match end {
         End::Clean => Journal::resume(dir, store, segment_bytes, last_path.clone(), tail)?,
         End::Torn(cut) => {
@@ -109,7 +116,7 @@ pub(crate) fn recover(
                 journal,
                 sealed,
                 cut,
-                first,
+                first: begins,
             });
         }
         End::Sealed(seal) => {
@@ -123,8 +130,20 @@ pub(crate) fn recover(
         journal,
         sealed,
         cut: 0,
-        first,
+        first: begins,
     })
+}
+
+/// Removes what was being begun when a process died.
+fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
+    let error = |e| StoreError::io(dir, e);
+    for file in fs::read_dir(dir).map_err(error)? {
+        let path = file.map_err(error)?.path();
+        if path.extension().is_some_and(|extension| extension == "new") {
+            seam::remove_file(&path).map_err(|e| StoreError::io(path, e))?;
+        }
+    }
+    Ok(())
 }
 
 fn cut_off(path: &Path, bytes: u64) -> Result<(), StoreError> {

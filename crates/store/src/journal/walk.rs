@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    Record,
-    segment::{self, End},
+    Record, first,
+    frame::{self, Body},
+    segment::{self, End, HEADER_BYTES},
 };
 use crate::{error::StoreError, identity::StoreId};
 
@@ -22,6 +23,8 @@ pub(crate) struct Walk {
     pub(crate) first: u64,
     /// The number of the last record that could be read.
     pub(crate) last: u64,
+    /// Numbers of records in between that could not.
+    pub(crate) lost: u64,
     /// Bytes behind the last whole group, which the next opening cuts off.
     pub(crate) torn: u64,
     /// Files that a crash left unfinished.
@@ -50,8 +53,17 @@ pub(crate) fn walk(
         walk.problems.push(StoreError::damaged(dir, "it has no segment"));
     }
     walk.first = paths.first().and_then(|path| segment::first_of(path)).unwrap_or(1);
+    walk.last = walk.first.saturating_sub(1);
     let files = fs::read_dir(dir).map_err(|e| StoreError::io(dir, e))?;
-    walk.unfinished = u64::try_from(files.count().saturating_sub(paths.len())).unwrap_or(0);
+    let unfinished = files
+        .filter_map(Result::ok)
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "new"));
+    walk.unfinished = u64::try_from(unfinished.count()).unwrap_or(0);
+    let begins = paths.first().and_then(|path| segment::first_of(path));
+    if let Some(begins) = begins {
+        walk.problems.extend(first::problem(dir, &store, begins)?);
+    }
     for (n, path) in paths.iter().enumerate() {
         let following = paths.get(n.saturating_add(1));
         let mut failed = None;
@@ -77,11 +89,16 @@ impl Walk {
         let damaged = |detail| Err(StoreError::damaged(path, detail));
         let bytes = fs::read(path).map_err(|e| StoreError::io(path, e))?;
         self.segments = self.segments.saturating_add(1);
-        let (tail, end) = segment::scan(path, &bytes, store, &mut |number, record| {
+        self.passed(segment::first_of(path).unwrap_or(0));
+        let scanned = segment::scan(path, &bytes, store, &mut |number, record| {
             self.records = self.records.saturating_add(1);
             self.last = self.last.max(number);
             each(number, record)
-        })?;
+        });
+        if scanned.is_err() && segment::check_header(path, &bytes, store).is_ok() {
+            self.go_on_behind(&bytes, each)?;
+        }
+        let (tail, end) = scanned?;
         self.last = self.last.max(tail.next.saturating_sub(1));
         self.bytes = self.bytes.saturating_add(match &end {
             End::Sealed(seal) => seal.bytes,
@@ -97,5 +114,38 @@ impl Walk {
             }
             (End::Clean | End::Torn(_), Some(_)) => damaged("its seal is missing"),
         }
+    }
+
+    /// What is behind damage: each group that is whole, in the order of their numbers.
+    fn go_on_behind(
+        &mut self,
+        bytes: &[u8],
+        each: &mut dyn FnMut(u64, Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut at = HEADER_BYTES;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let (group, len) = match frame::take(rest) {
+                Ok((Body::Group { first, records, .. }, len)) if first > self.last => (Some((first, records)), len),
+                // What was handed over before, and a seal.
+                Ok((_, len)) => (None, len),
+                Err(frame::NotAFrame) => (None, 1),
+            };
+            at = at.saturating_add(len);
+            let Some((mut number, records)) = group else { continue };
+            self.passed(number);
+            for record in frame::records(records).map_while(Result::ok) {
+                (self.records, self.last) = (self.records.saturating_add(1), number);
+                each(number, record)?;
+                number = number.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Record `next` is what comes next: those before it that were not read are lost.
+    fn passed(&mut self, next: u64) {
+        let missing = next.saturating_sub(1).saturating_sub(self.last);
+        self.lost = self.lost.saturating_add(missing);
+        self.last = self.last.saturating_add(missing);
     }
 }

@@ -240,6 +240,102 @@ fn i5_a_damaged_journal_is_begun_anew_with_all_that_can_be_read_and_not_by_itsel
     }
 }
 
+/// A first segment that is missing was noticed by nobody, and a rebuild forgave what it had denied.
+#[test]
+fn i5_a_journal_that_begins_later_than_it_did_stops_the_start() {
+    let dir = closed();
+    let all = segments(dir.path());
+    remove(&all[0]);
+    let second: u64 = all[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let report = check(dir.path());
+    let missing = format!(
+        "journal: records 1 to {} are missing at its beginning [restore]",
+        second - 1
+    );
+    assert!(found(&report).contains(&missing), "{report:?}");
+    let damaged = || {
+        matches!(
+            Denylist::open(dir.path(), &options(true)),
+            Err(StoreError::Damaged { .. })
+        )
+    };
+    assert!(damaged());
+    let rebuilt = ClosedStore::take(dir.path()).unwrap().rebuild();
+    assert!(matches!(rebuilt, Err(StoreError::Damaged { .. })), "{rebuilt:?}");
+    let (kept, without) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for copy in [kept.path(), without.path()] {
+        snapshot(dir.path(), copy);
+    }
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    assert!(damaged(), "not by itself either, once the rows are gone");
+    // With the rows all of it is there.
+    assert_eq!(ClosedStore::take(kept.path()).unwrap().repair().unwrap().entries, 100);
+    assert!(check(kept.path()).is_sound() && all_denied(&open(kept.path()), 100));
+    // Earlier versions did not say where it begins.
+    remove(&without.path().join("journal/first"));
+    drop(open(without.path()));
+    assert!(
+        without.path().join("journal/first").exists(),
+        "from here on it is known"
+    );
+    // Nor is it believed when it makes no sense.
+    fs::write(without.path().join("journal/first"), b"nonsense, and more").unwrap();
+    drop(open(without.path()));
+    assert!(check(without.path()).notes.is_empty());
+}
+
+/// What is deleted since all of it has ended is not missing.
+#[test]
+fn a_journal_whose_beginning_has_ended_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    for tens in 0..10 {
+        let ending = |n| revocation(token(n)).expiring(at(NOW + 10), &Policy::default());
+        denylist.revoke_many((tens * 10..(tens + 1) * 10).map(ending)).unwrap();
+    }
+    denylist.settle().unwrap();
+    let before = segments(dir.path());
+    denylist.sweep(at(NOW + 5000)).unwrap();
+    denylist.settle().unwrap();
+    denylist.close().unwrap();
+    drop(denylist);
+    let after = segments(dir.path());
+    assert!(after[0] > before[0], "{after:?}");
+    assert!(check(dir.path()).is_sound());
+    drop(open(dir.path()));
+    remove(&after[0]);
+    assert!(Denylist::open(dir.path(), &options(true)).is_err());
+}
+
+/// A repair stopped at the first byte that was wrong, and gave up what was whole behind it.
+#[test]
+fn i5_a_repair_goes_on_behind_damage_and_tells_what_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = Denylist::open(dir.path(), &Options::default()).unwrap();
+    for tens in 0..10 {
+        let ten = tens * 10..(tens + 1) * 10;
+        denylist.revoke_many(ten.map(|n| revocation(token(n)))).unwrap();
+    }
+    denylist.close().unwrap();
+    drop(denylist);
+    let path = segments(dir.path()).pop().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let mut frame = 32;
+    for _ in 0..3 {
+        let len: [u8; 4] = bytes[frame..frame + 4].try_into().unwrap();
+        frame += 8 + usize::try_from(u32::from_be_bytes(len)).unwrap();
+    }
+    bytes[frame + 20] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    let lost = "journal: 10 records are lost: their numbers are missing, and what they said is in no other [restore]";
+    assert!(found(&check(dir.path())).contains(&lost.to_owned()));
+    let mended = ClosedStore::take(dir.path()).unwrap().repair().unwrap();
+    assert_eq!((mended.entries, mended.lost), (90, 10));
+    let denylist = open(dir.path());
+    assert!((0..100).all(|n| denied(&denylist, &token(n)) != (30..40).contains(&n)));
+}
+
 fn open_is_refused(dir: &Path, segment: usize) -> String {
     // A segment that the engine is past is not read at a start; its absence and the end's are seen.
     let opened = Denylist::open(dir, &options(false));

@@ -162,6 +162,7 @@ pub(crate) fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(dir.join("journal"))
         .unwrap()
         .map(|e| e.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
         .collect();
     paths.sort();
     paths
