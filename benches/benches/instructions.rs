@@ -15,6 +15,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     hint::black_box,
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -170,13 +171,17 @@ fn count(case: &str) -> u64 {
     total
 }
 
-/// Takes `case` once unmeasured, so that what is set up at the first call is, and once measured.
+fn inputs() -> Range<u64> {
+    UNLISTED..UNLISTED.saturating_add(INPUTS)
+}
+
+/// Takes `calls` once unmeasured, so that what is set up at the first call is, and once measured.
+fn twice(calls: &mut dyn FnMut()) {
+    calls();
+    measured(calls);
+}
+
 fn run(case: &str) {
-    let twice = |calls: &mut dyn FnMut()| {
-        calls();
-        measured(calls);
-    };
-    let inputs = || UNLISTED..UNLISTED.saturating_add(INPUTS);
     let policy = Policy::default();
     let demand = Demand {
         audiences: &["shop"],
@@ -184,37 +189,7 @@ fn run(case: &str) {
         ..Demand::default()
     };
     match case {
-        "check absent, one target" => {
-            let listing = every_kind();
-            let targets: Vec<_> = inputs().map(names::token).collect();
-            twice(&mut || {
-                for target in &targets {
-                    let facts = listing.denylist().check(&Targets::one(target.as_ref()), NOW);
-                    assert!(black_box(facts).expect("an answer").revocation.is_none());
-                }
-            });
-        }
-        "check absent, six targets" => {
-            let listing = every_kind();
-            let (kid, claims): (_, Vec<_>) = (names::kid(), inputs().map(names::claims).collect());
-            twice(&mut || {
-                for claims in &claims {
-                    let facts = listing.denylist().check(&Targets::of(claims, Some(&kid)), NOW);
-                    assert!(black_box(facts).expect("an answer").revocation.is_none());
-                }
-            });
-        }
-        "check listed, one target" => {
-            let listing = every_kind();
-            let few: Vec<_> = some_listed().collect();
-            let targets: Vec<_> = inputs().zip(few.iter().cycle()).map(|(_, target)| target).collect();
-            twice(&mut || {
-                for target in &targets {
-                    let facts = listing.denylist().check(&Targets::one(target.as_ref()), NOW);
-                    assert!(black_box(facts).expect("an answer").revocation.is_some());
-                }
-            });
-        }
+        check if check.starts_with("check ") => checks(check),
         "verify HS256 first time, and kept, our part" => {
             let (party, memory) = (Party::new(Algorithm::HS256), Memory::new(32 << 20));
             let ring = party.ring().clone().with_memory(&memory);
@@ -291,6 +266,41 @@ fn run(case: &str) {
             twice(&mut || {
                 for claims in &claims {
                     assert_eq!(decide(black_box(claims), &demand, &facts, &policy, NOW), Ok(()));
+                }
+            });
+        }
+        other => panic!("no case {other}"),
+    }
+}
+
+fn checks(case: &str) {
+    let listing = every_kind();
+    match case {
+        "check absent, one target" => {
+            let targets: Vec<_> = inputs().map(names::token).collect();
+            twice(&mut || {
+                for target in &targets {
+                    let facts = listing.denylist().check(&Targets::one(target.as_ref()), NOW);
+                    assert!(black_box(facts).expect("an answer").revocation.is_none());
+                }
+            });
+        }
+        "check absent, six targets" => {
+            let (kid, claims): (_, Vec<_>) = (names::kid(), inputs().map(names::claims).collect());
+            twice(&mut || {
+                for claims in &claims {
+                    let facts = listing.denylist().check(&Targets::of(claims, Some(&kid)), NOW);
+                    assert!(black_box(facts).expect("an answer").revocation.is_none());
+                }
+            });
+        }
+        "check listed, one target" => {
+            let few: Vec<_> = some_listed().collect();
+            let targets: Vec<_> = inputs().zip(few.iter().cycle()).map(|(_, target)| target).collect();
+            twice(&mut || {
+                for target in &targets {
+                    let facts = listing.denylist().check(&Targets::one(target.as_ref()), NOW);
+                    assert!(black_box(facts).expect("an answer").revocation.is_some());
                 }
             });
         }
