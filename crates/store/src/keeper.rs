@@ -99,6 +99,8 @@ pub(crate) struct Keeper<'a> {
     /// How many changes were written last.
     drained: usize,
     round: Option<Round>,
+    /// When a sweep last left something for the next.
+    sweeping_at: Option<Instant>,
     /// Since when something waits for a round to begin.
     waiting_since: Option<Instant>,
     /// The last record that there was, and since when.
@@ -122,6 +124,7 @@ impl<'a> Keeper<'a> {
             unsaved_since: None,
             drained: 0,
             round: None,
+            sweeping_at: None,
             waiting_since: None,
             seen: None,
             file,
@@ -313,7 +316,7 @@ impl<'a> Keeper<'a> {
             self.go_on()?;
         }
         // Nothing is left: from here on it is quiet.
-        self.drained = 0;
+        (self.drained, self.sweeping_at) = (0, None);
         Ok(())
     }
 
@@ -407,6 +410,8 @@ impl<'a> Keeper<'a> {
             self.note_gone(digest);
         }
         self.unsaved_since.get_or_insert_with(Instant::now);
+        let is_all = dropped.len().saturating_add(leftovers) < limit;
+        self.sweeping_at = (!is_all).then(Instant::now);
         Ok(Batch {
             entries: dropped.len(),
             leftovers,
@@ -424,7 +429,13 @@ impl<'a> Keeper<'a> {
         let Some(prefilter) = &self.shared.prefilter else {
             return Ok(false);
         };
-        let load = if self.drained > BUSY { Load::Busy } else { Load::Quiet };
+        // While a sweep goes on each filter would be built anew for every few entries that went.
+        let sweeps = self.sweeping_at.is_some_and(|at| at.elapsed() < CHECKPOINT_AFTER);
+        let load = if sweeps || self.drained > BUSY {
+            Load::Busy
+        } else {
+            Load::Quiet
+        };
         let (mut rebuilt, enough) = (0_usize, rebuilt_a_turn(self.drained));
         for shard in prefilter.due_shards(load) {
             if rebuilt >= enough {
