@@ -12,7 +12,7 @@ use super::Engine;
 use crate::error::StoreError;
 
 /// Rows that were read or written before it is worth it.
-const WORTH_IT: usize = 32_768;
+const WORTH_IT: usize = 16_384;
 
 /// What a shard of sled's cache collects before it reckons: one more, and it does.
 const COLLECTED: usize = 64;
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// Has the cache reckon with what went through it, if that is much; whether it was. Takes some 10 ms of the processor:
-    /// to read as many rows takes 20 to 80.
+    /// to read as many rows takes 10 to 40.
     pub(crate) fn reckon(&self) -> Result<bool, StoreError> {
         if !self.through.take() {
             return Ok(false);
