@@ -60,9 +60,8 @@ pub(crate) fn walk(
         .map(|file| file.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "new"));
     walk.unfinished = u64::try_from(unfinished.count()).unwrap_or(0);
-    let begins = paths.first().and_then(|path| segment::first_of(path));
-    if let Some(begins) = begins {
-        walk.problems.extend(first::problem(dir, &store, begins)?);
+    if !paths.is_empty() {
+        walk.problems.extend(first::problem(dir, &store, walk.first)?);
     }
     for (n, path) in paths.iter().enumerate() {
         let following = paths.get(n.saturating_add(1));

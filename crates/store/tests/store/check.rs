@@ -282,6 +282,11 @@ fn i5_a_journal_that_begins_later_than_it_did_stops_the_start() {
     fs::write(without.path().join("journal/first"), b"nonsense, and more").unwrap();
     drop(open(without.path()));
     assert!(check(without.path()).notes.is_empty());
+    remove(&segments(without.path())[0]);
+    assert!(
+        Denylist::open(without.path(), &options(true)).is_err(),
+        "and is stated anew"
+    );
 }
 
 /// What is deleted since all of it has ended is not missing.
