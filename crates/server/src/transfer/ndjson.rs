@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use core::time::Duration;
 
-use ostracon_core::{Note, Policy, Reason, Revocation, UnixTime};
+use ostracon_core::{Note, Policy, Reason, Revocation, Target, UnixTime};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::Unusable;
@@ -77,14 +77,30 @@ pub(super) fn read(line: &[u8], terms: &Terms<'_>) -> Result<Revocation, Unusabl
         return Err(Unusable::new("a time lies too far ahead; all are in seconds"));
     }
     let before = read.before.map(at);
+    let least = read.before.filter(is_lost).map_or_else(
+        || least_retention(&target, before, effective_at, terms.policy),
+        // Of which nothing is known but that it denies.
+        |_| UnixTime::EPOCH,
+    );
     Ok(Revocation::restored(
         target,
         before,
         effective_at,
-        at(retained_until),
+        at(retained_until).max(least),
         read.reason,
         read.note,
     ))
+}
+
+/// Until when `policy` keeps what is not of one token, whose end is in what was written. I1: where it was written, tokens may
+/// have lived less long than they do here.
+fn least_retention(target: &Target, before: Option<UnixTime>, effective_at: UnixTime, policy: &Policy) -> UnixTime {
+    if matches!(target, Target::Token { .. }) {
+        return UnixTime::EPOCH;
+    }
+    let made = Revocation::new(target.clone(), Reason::Other, policy, effective_at);
+    let made = before.map_or(made.clone(), |before| made.before(before, policy));
+    made.retained_until()
 }
 
 /// What retention is longer than a lifetime by: leeways and whole seconds.
@@ -92,7 +108,7 @@ const LEAST_ROUNDING: Duration = Policy::MAX_LEEWAY.saturating_mul(3);
 
 #[cfg(test)]
 mod tests {
-    use ostracon_core::{ClientId, Issuer, Jti, KeyId, SessionId, Subject, Target};
+    use ostracon_core::{ClientId, Issuer, Jti, KeyId, SessionId, Subject};
     use proptest::prelude::*;
 
     use super::*;
@@ -103,11 +119,14 @@ mod tests {
         let name = prop_oneof!["[a-c]", "\\PC{1,40}", Just("\"\\\u{e9}\u{2028}".to_owned())];
         let reasons = prop_oneof![Just(Reason::Logout), Just(Reason::Rotated), Just(Reason::Other)];
         let notes = proptest::option::of("\\PC{1,40}");
-        let times = (0..NOW + 100, 0..NOW + 100, NOW..NOW + 400);
+        let times = (0..NOW + 100, 0..NOW + 100, 0..400_u64);
         (0..6_u8, name, reasons, notes, times).prop_filter_map(
             "not a name",
             move |(kind, name, reason, note, times)| {
-                let (before, effective_at, retained_until) = times;
+                let (before, effective_at, kept_for) = times;
+                // As long as any token can live, since what is kept for less is kept for that.
+                let longest = if kind == 0 { 0 } else { 31 * 24 * 60 * 60 };
+                let retained_until = [before.max(effective_at), kept_for, longest].into_iter().sum();
                 let iss = Issuer::new("https://auth.example").ok()?;
                 let target = match kind {
                     0 => Target::Token {
@@ -156,6 +175,35 @@ mod tests {
             let read = assumed(|assumed| read(line.trim_ascii(), &assumed.terms));
             prop_assert_eq!(read, Ok(entry));
         }
+    }
+
+    /// I1: it was written where tokens lived less long, and would be gone here before those that it denies.
+    #[test]
+    fn i1_what_has_no_end_of_its_own_is_kept_for_as_long_as_tokens_live_here() {
+        let kept = |line: String| {
+            assumed(|assumed| read(line.as_bytes(), &assumed.terms))
+                .unwrap()
+                .retained_until()
+        };
+        let month = 30 * 24 * 60 * 60;
+        let until = NOW + 60;
+        for target in [
+            r#""kind":"subject","sub":"u"},"before":1790000000"#,
+            r#""kind":"key","kid":"k"},"before":1790000000"#,
+            r#""kind":"session","sid":"s"},"effective_at":1790000000"#,
+        ] {
+            let kept = kept(format!(r#"{{"target":{{{target},"retained_until":{until}}}"#));
+            assert!(kept.as_secs() > NOW + month, "{target}: {kept:?}");
+        }
+        // The end of a token is its own.
+        let token = format!(r#"{{"target":{{"kind":"token","jti":"j"}},"retained_until":{until}}}"#);
+        assert_eq!(kept(token).as_secs(), until);
+        // Of a cut-off that was lost nobody knows anything, and no time is made of it that no time is behind.
+        let lost = format!(
+            r#"{{"target":{{"kind":"subject","sub":"u"}},"before":{},"retained_until":{until}}}"#,
+            UnixTime::MAX.as_secs()
+        );
+        assert!(kept(lost).as_secs() <= NOW + 2 * month);
     }
 
     #[test]

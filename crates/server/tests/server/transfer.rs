@@ -81,6 +81,9 @@ fn entry() -> impl Strategy<Value = Revocation> {
         };
         let note = note.map(|note| Note::new(note).unwrap());
         let (before, effective_at, retained_until) = times;
+        // What is no token is kept for as long as any could live.
+        let longest = if kind == 0 { 0 } else { 31 * 24 * 60 * 60 };
+        let retained_until = [retained_until, longest].into_iter().sum();
         Revocation::restored(
             target,
             Some(at(before)),
