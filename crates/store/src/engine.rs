@@ -3,8 +3,8 @@
 //! | tree | key | value |
 //! |---|---|---|
 //! | `rows` | digest (16 bytes) | row (`row.rs`) |
-//! | `due` | end of retention in seconds (8, big-endian), digest (16) | nothing |
-//! | `meta` | `checkpoint` | format (1), store id (16), applied sequence number (8), forgotten until (8), CRC-32 (4) |
+//! | `due` | end of retention in seconds (8, big-endian), digest (16) | of further entries: seconds after that (1), digest (16) |
+//! | `meta` | `checkpoint` | format `02` (1), store id (16), applied sequence number (8), forgotten until (8), CRC-32 (4) |
 //! | `meta` | `tally` | format (1), applied sequence number (8), entries of each kind (6 × 8), CRC-32 (4); only while closed |
 //!
 //! One thread writes at a time; any may read. sled's own flush reaches the page cache only, so a checkpoint adds an
@@ -12,6 +12,7 @@
 
 mod copy;
 mod counting;
+mod due;
 mod fence;
 mod parts;
 mod places;
@@ -60,7 +61,12 @@ const SEGMENT_BYTES: usize = 64 << 10;
 const EARLIER_SEGMENT_BYTES: usize = 512 << 10;
 
 const CHECKPOINT: &[u8] = b"checkpoint";
-const CHECKPOINT_FORMAT: u8 = 1;
+/// An earlier version would take an index row for one of a single entry, and lose the others of it (I3): this it does not
+/// take for a checkpoint, so that it makes an engine of its own, from the journal.
+const CHECKPOINT_FORMAT: u8 = 2;
+
+/// What versions wrote whose index rows each spoke of one entry, as this one reads them, too.
+const EARLIER_CHECKPOINT_FORMAT: u8 = 1;
 
 /// Up to where the engine holds what the journal has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,7 +113,8 @@ impl Engine {
         if dir.join(DAMAGED).exists() {
             return Err(StoreError::Engine("it was found damaged before".into()));
         }
-        remove_unfinished_snapshots(dir)?;
+        // A snapshot that sled was writing, with which it would not open.
+        files::remove_unfinished(dir, "generating")?;
         let config = |segment_bytes| {
             sled::Config::new()
                 .path(dir)
@@ -150,6 +157,7 @@ impl Engine {
             unwritable: OnceLock::new(),
         };
         engine.take_tally()?;
+        engine.renew_checkpoint()?;
         Ok(engine)
     }
 
@@ -212,7 +220,7 @@ impl Engine {
             .transpose()
     }
 
-    /// Writes the rows and index rows of `changes`, and removes those that are none any more. Fastest by far in the order
+    /// Writes the rows of `changes` and indexes them, and removes those that are none any more. Fastest by far in the order
     /// of the digests, since rows of one leaf then follow each other.
     pub(crate) fn apply<'a>(
         &self,
@@ -220,16 +228,11 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let changes = changes.into_iter();
         let put = changes.clone().filter_map(|(digest, change)| Some((digest, change?)));
-        let mut due: Vec<_> = put
-            .map(|(digest, entry)| due_key(entry.retained_until(), digest))
-            .collect();
-        due.sort_unstable();
+        let due: Vec<_> = put.map(|(digest, entry)| (entry.retained_until(), *digest)).collect();
         self.through.note(due.len());
-        // I3: the index rows first. A crash in between leaves an index row without an entry, which the sweeper removes;
-        // the other order would leave an entry that never ends.
-        for due in due {
-            self.write(|| self.due.insert(due, &[]))?;
-        }
+        // I3: the index first. A crash in between leaves it speaking of what is no entry, which the sweeper finds; the
+        // other order would leave an entry that never ends.
+        self.index(due)?;
         for (digest, change) in changes {
             match change {
                 Some(revocation) => self.put_row(digest, revocation)?,
@@ -244,9 +247,9 @@ impl Engine {
         let bytes = row::encode(revocation).map_err(|e| self.fail(e.to_string()))?;
         let old = self.write(|| self.rows.insert(digest.as_bytes(), bytes))?;
         if let Some(old) = old {
-            let old = due_key(self.decode(&old)?.retained_until(), digest);
-            if old != due_key(revocation.retained_until(), digest) {
-                self.write(|| self.due.remove(old))?;
+            let ended = self.decode(&old)?.retained_until();
+            if ended != revocation.retained_until() {
+                self.unindex(&(ended, *digest))?;
             }
         } else {
             self.tally.added(digest, revocation.target().as_ref().kind());
@@ -260,58 +263,20 @@ impl Engine {
         if let Some(old) = self.write(|| self.rows.remove(digest.as_bytes()))? {
             let old = self.decode(&old)?;
             self.tally.removed(digest, old.target().as_ref().kind());
-            let due = due_key(old.retained_until(), digest);
-            self.write(|| self.due.remove(due))?;
+            self.unindex(&(old.retained_until(), *digest))?;
         }
         Ok(())
     }
 
-    /// The end of retention of the last of the first `limit` index rows that are due by `until`; none if none is.
-    pub(crate) fn due_until(&self, until: UnixTime, limit: usize) -> Result<Option<UnixTime>, StoreError> {
-        Ok(self.due_keys(until, limit)?.last().map(|(at, _)| *at))
-    }
-
-    /// Drops what is due by `until`, at most `limit` index rows of it: the digests whose entries went, and how many
-    /// index rows had none.
-    pub(crate) fn sweep(&self, until: UnixTime, limit: usize) -> Result<(Vec<Digest>, usize), StoreError> {
-        let (mut dropped, mut stale) = (Vec::new(), 0_usize);
-        for (at, digest) in self.due_keys(until, limit)? {
-            let entry = self.get(&digest)?;
-            // I6: the row itself says when it ends; an index row that speaks of an earlier end is a leftover.
-            if let Some(entry) = entry.filter(|entry| entry.retained_until() <= at) {
-                self.write(|| self.rows.remove(digest.as_bytes()))?;
-                self.tally.removed(&digest, entry.target().as_ref().kind());
-                dropped.push(digest);
-            } else {
-                stale = stale.saturating_add(1);
-            }
-            self.write(|| self.due.remove(due_key(at, &digest)))?;
-        }
-        Ok((dropped, stale))
-    }
-
-    /// The index rows that are due first, at most `limit`, in order.
-    pub(crate) fn first_due(&self, limit: usize) -> Result<Vec<(UnixTime, Digest)>, StoreError> {
-        self.due_keys(UnixTime::from_secs(u64::MAX), limit)
-    }
-
-    fn due_keys(&self, until: UnixTime, limit: usize) -> Result<Vec<(UnixTime, Digest)>, StoreError> {
-        let end = due_key(until, &Digest::from_bytes([0xff; 16]));
-        let keys = self.run(|| {
-            self.due
-                .range(..=end)
-                .keys()
-                .take(limit)
-                .collect::<sled::Result<Vec<_>>>()
-        })?;
-        keys.iter()
-            .map(|key| {
-                let (secs, digest) = key.split_first_chunk::<8>()?;
-                let digest = Digest::from_bytes(digest.try_into().ok()?);
-                Some((UnixTime::from_secs(u64::from_be_bytes(*secs)), digest))
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| self.damaged("an index row has a key of another size"))
+    /// Removes the row of `digest` if it ends at `at` or before; whether it did.
+    fn drop_due(&self, at: UnixTime, digest: &Digest) -> Result<bool, StoreError> {
+        // I6: the row itself says when it ends; an index that speaks of an earlier end is left over.
+        let Some(entry) = self.get(digest)?.filter(|entry| entry.retained_until() <= at) else {
+            return Ok(false);
+        };
+        self.write(|| self.rows.remove(digest.as_bytes()))?;
+        self.tally.removed(digest, entry.target().as_ref().kind());
+        Ok(true)
     }
 
     /// The digests of all rows of a shard, and the kinds of target that they are about; counts them along the way, where
@@ -373,11 +338,23 @@ impl Engine {
         let (&format, rest) = body.split_first()?;
         let (store, rest) = rest.split_first_chunk::<16>()?;
         let (applied, forgotten) = rest.split_first_chunk::<8>()?;
-        let fits = crc32fast::hash(body).to_be_bytes() == *crc && format == CHECKPOINT_FORMAT && *store == self.store;
+        let is_known = [CHECKPOINT_FORMAT, EARLIER_CHECKPOINT_FORMAT].contains(&format);
+        let fits = crc32fast::hash(body).to_be_bytes() == *crc && is_known && *store == self.store;
         fits.then_some(Checkpoint {
             applied: u64::from_be_bytes(*applied),
             forgotten_until: UnixTime::from_secs(u64::from_be_bytes(forgotten.try_into().ok()?)),
         })
+    }
+
+    /// Says over again what an earlier version said, before there is anything that it would not understand.
+    fn renew_checkpoint(&self) -> Result<(), StoreError> {
+        let there = self.run(|| self.meta.get(CHECKPOINT))?;
+        match there.filter(|bytes| bytes.first() == Some(&EARLIER_CHECKPOINT_FORMAT)) {
+            Some(bytes) => self
+                .decode_checkpoint(&bytes)
+                .map_or(Ok(()), |checkpoint| self.save(checkpoint)),
+            None => Ok(()),
+        }
     }
 
     /// Makes all rows so far durable, together with the statement that they reach up to `checkpoint`.
@@ -411,14 +388,6 @@ impl core::fmt::Debug for Engine {
     }
 }
 
-fn due_key(at: UnixTime, digest: &Digest) -> [u8; 24] {
-    let mut key = [0; 24];
-    let (secs, rest) = key.split_at_mut(8);
-    secs.copy_from_slice(&at.as_secs().to_be_bytes());
-    rest.copy_from_slice(digest.as_bytes());
-    key
-}
-
 /// Has the next opening make the engine in `dir` anew.
 fn mark_damaged(dir: &Path) {
     if let Err(error) = files::write_new(&dir.join(DAMAGED), b"") {
@@ -435,16 +404,4 @@ pub(crate) fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     fs::rename(dir, &aside).map_err(|e| StoreError::io(dir, e))?;
     dir.parent().map_or(Ok(()), files::sync_dir)?;
     Ok(aside)
-}
-
-/// A kill while sled writes a snapshot leaves a file that keeps it from opening.
-fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
-    let error = |e| StoreError::io(dir, e);
-    for entry in fs::read_dir(dir).map_err(error)? {
-        let path = entry.map_err(error)?.path();
-        if path.extension().is_some_and(|e| e == "generating") {
-            fs::remove_file(&path).map_err(|e| StoreError::io(path, e))?;
-        }
-    }
-    Ok(())
 }

@@ -49,6 +49,18 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// Removes from `dir` what a kill left unfinished, as the `extension` of its name says.
+pub(crate) fn remove_unfinished(dir: &Path, extension: &str) -> Result<(), StoreError> {
+    let error = |e| StoreError::io(dir, e);
+    for file in fs::read_dir(dir).map_err(error)? {
+        let path = file.map_err(error)?.path();
+        if path.extension().is_some_and(|other| other == extension) {
+            seam::remove_file(&path).map_err(|e| StoreError::io(path, e))?;
+        }
+    }
+    Ok(())
+}
+
 /// A directory that this process alone has open, for as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct DirLock {

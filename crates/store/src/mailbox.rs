@@ -13,7 +13,7 @@ use crate::{
 /// What the keeper is asked for.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Drop what is due by then, in one batch of at most so many index rows.
+    /// Drop what is due by then, in one batch of at most so many entries of the index.
     Sweep(UnixTime, usize, mpsc::SyncSender<Result<Batch, StoreError>>),
     /// Bring engine, checkpoint and prefilter up to all that was acknowledged so far.
     Settle(mpsc::SyncSender<Result<(), StoreError>>),

@@ -28,7 +28,7 @@ pub struct Options {
     /// The share of unlisted targets that the prefilter sends to the engine all the same, within
     /// [`FALSE_POSITIVE_RATES`].
     pub false_positive_rate: f64,
-    /// The bytes of rows that the engine keeps in memory. Its page table comes on top, some 80 bytes an entry.
+    /// The bytes of rows that the engine keeps in memory. Its page table comes on top, some 40 bytes an entry.
     pub cache_bytes: u64,
     /// About how many bytes of changes may be in memory alone, durable in the journal and not in the engine yet; a change
     /// takes some 250. So much is written at the journal's pace, in one go; beyond it writers wait for the engine. A start
@@ -41,7 +41,7 @@ pub struct Options {
     /// less to read.
     pub reopen_after: usize,
     /// None is opened anew while the writes that all have had since are fewer than the entries divided by this: each is then
-    /// read whole once for about a quarter of it that was written.
+    /// read whole once for about half of it that was written.
     pub reopen_share: u64,
     /// The fewest writes after which a part of the engine is written anew in the background, and the fewest entries that its
     /// size is held against.
@@ -68,7 +68,7 @@ impl Default for Options {
             pending_bytes: 32 << 20,
             engine_parts: 16,
             reopen_after: 1 << 16,
-            reopen_share: 8,
+            reopen_share: 4,
             renew_after: 4096,
             renew_bytes: 400,
             segment_bytes: 64 << 20,

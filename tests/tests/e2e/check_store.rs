@@ -46,7 +46,7 @@ fn a_store_is_checked_and_mended_while_no_server_has_it() {
         assert_eq!(sound.status.code(), Some(0), "{sound:?}");
         let told = text(&sound.stdout);
         assert!(
-            told.contains("\n1 entries") || told.contains(" 1 entries, 1 index rows"),
+            told.contains("\n1 entries") || told.contains(" 1 entries, 1 in the index"),
             "{told}"
         );
         assert!(told.contains("sessions  2") && told.ends_with("\nsound\n"), "{told}");

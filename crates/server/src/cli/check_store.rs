@@ -114,8 +114,8 @@ fn print(out: &mut impl Write, dir: &Path, report: &Report, mended: Option<&Mend
     )?;
     writeln!(
         out,
-        "engine    {} entries, {} index rows",
-        counts.entries, counts.index_rows
+        "engine    {} entries, {} in the index",
+        counts.entries, counts.indexed
     )?;
     writeln!(out, "sessions  {}", counts.sessions)?;
     writeln!(out, "audit     {} records", counts.audited)?;
@@ -150,7 +150,7 @@ fn as_json(dir: &Path, report: &Report, mended: Option<&Mended>) -> Value {
             "records": counts.records,
             "to_replay": counts.to_replay,
             "entries": counts.entries,
-            "index_rows": counts.index_rows,
+            "indexed": counts.indexed,
             "sessions": counts.sessions,
             "audit_records": counts.audited,
         },

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::RangeInclusive,
     path::Path,
 };
 
@@ -30,8 +31,8 @@ pub(super) struct Look {
     pub(super) engine: Option<Parts>,
     pub(super) checkpoint: Checkpoint,
     pub(super) journal: Journaled,
-    /// Records whose numbers are missing between others.
-    pub(super) lost: u64,
+    /// Numbers of records that the journal lacks.
+    missing: Vec<RangeInclusive<u64>>,
     /// Why the journal is not to be built on.
     pub(super) journal_problem: Option<StoreError>,
     /// Entries that are in the engine alone.
@@ -67,7 +68,7 @@ pub(super) fn look(dir: &Path, held: &DirLock) -> Result<Look, StoreError> {
             lifted: HashMap::new(),
             forgotten: UnixTime::EPOCH,
         },
-        lost: 0,
+        missing: Vec::new(),
         journal_problem: None,
         unjournaled: 0,
         unreadable_rows: 0,
@@ -90,6 +91,10 @@ pub(super) fn look(dir: &Path, held: &DirLock) -> Result<Look, StoreError> {
     if let Some(identity) = look.identity.clone() {
         look.journal(dir, &identity)?;
         look.engine(dir, &identity);
+        let lost = "records are lost: their numbers are missing, and what they said is in no row either";
+        let (path, count) = (dir.join("journal"), look.lost());
+        look.report
+            .find_many(Part::Journal, &path, count, lost, Remedy::Restore);
         look.prefilter(dir, &identity, held);
     }
     look.sessions(dir);
@@ -129,9 +134,7 @@ impl Look {
         for problem in &walk.problems {
             report.find_error(Part::Journal, &path, problem, Remedy::Restore);
         }
-        self.lost = walk.lost;
-        let lost = "records are lost: their numbers are missing, and what they said is in no other";
-        report.find_many(Part::Journal, &path, walk.lost, lost, Remedy::Restore);
+        self.missing = walk.missing;
         self.journal_problem = walk.problems.into_iter().next();
         if walk.torn > 0 {
             let torn = format!(
@@ -148,6 +151,16 @@ impl Look {
             );
         }
         Ok(())
+    }
+
+    /// How many records the journal lacks that the rows are not said to have, either.
+    pub(super) fn lost(&self) -> u64 {
+        let applied = self.engine.as_ref().map_or(0, |_| self.checkpoint.applied);
+        let beyond = |missing: &RangeInclusive<u64>| {
+            let first = applied.saturating_add(1).max(*missing.start());
+            missing.end().saturating_add(1).saturating_sub(first)
+        };
+        self.missing.iter().map(beyond).sum()
     }
 
     fn engine(&mut self, dir: &Path, identity: &Identity) {
@@ -211,7 +224,7 @@ impl Look {
     fn rows(&mut self, path: &Path, survey: Survey) {
         let report = &mut self.report;
         report.counts.entries = survey.rows;
-        report.counts.index_rows = survey.index_rows;
+        report.counts.indexed = survey.indexed;
         self.unreadable_rows = survey.damaged.saturating_add(survey.misplaced);
         let repair = Remedy::Repair;
         report.find_many(
@@ -235,18 +248,12 @@ impl Look {
             "entries are not in it and would never end",
             repair,
         );
-        report.find_many(
-            Part::Index,
-            path,
-            survey.malformed,
-            "of its rows have a key that is none",
-            repair,
-        );
+        report.find_many(Part::Index, path, survey.malformed, "of its rows make no sense", repair);
         let missing = "entries are in the rows alone, and would be lost with them";
         report.find_many(Part::Journal, path, self.unjournaled, missing, repair);
         if survey.leftovers > 0 {
             let leftovers = format!(
-                "{} of its rows have no entry any more; the sweeper removes them",
+                "it speaks of {} entries that are gone, or end at another time; the sweeper forgets them",
                 survey.leftovers
             );
             report.note(Part::Index, path, leftovers);

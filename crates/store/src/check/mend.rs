@@ -74,7 +74,7 @@ pub(super) fn repair(dir: &Path, lock: &DirLock) -> Result<Mended, StoreError> {
     let engine = Parts::open(&fresh, identity.id, &Options::default())?;
     let mut mended = Mended {
         unreadable: looked.unreadable_rows,
-        lost: looked.lost,
+        lost: looked.lost(),
         ..Mended::default()
     };
     if let Some(old) = &looked.engine {

@@ -26,7 +26,8 @@ pub struct Mended {
     pub entries: u64,
     /// Rows of the old engine that made no sense. What the journal says of them is in the new one.
     pub unreadable: u64,
-    /// Records of the old journal whose numbers are missing between others: what they said, the rows have or nobody.
+    /// Records whose numbers are missing from the old journal, and that the rows are not said to have either: what they
+    /// said, nobody has.
     pub lost: u64,
     /// Entries that only the engine had, and the journal has now as well.
     pub journaled: u64,

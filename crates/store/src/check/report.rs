@@ -33,8 +33,8 @@ pub struct Counts {
     pub to_replay: u64,
     /// Entries, expired or not.
     pub entries: u64,
-    /// Index rows by end of retention.
-    pub index_rows: u64,
+    /// Entries that the index by end of retention speaks of.
+    pub indexed: u64,
     /// Listed sessions.
     pub sessions: u64,
     /// Records of the audit log that are in order.

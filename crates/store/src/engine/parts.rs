@@ -193,7 +193,7 @@ impl Parts {
         self.apply(&[(digest, Some(revocation))], 1)
     }
 
-    /// The end of retention of the last of the first `limit` index rows of a part that has any which are due by `until`.
+    /// See [`Engine::due_until`]; of a part that has anything which is due.
     pub(crate) fn due_until(&self, until: UnixTime, limit: usize) -> Result<Option<UnixTime>, StoreError> {
         for part in &self.all {
             if let Some(until) = self.opened(part)?.due_until(until, limit)? {
@@ -349,7 +349,7 @@ impl Parts {
         })
     }
 
-    /// Walks all rows and index rows; see [`Engine::survey`].
+    /// Walks all rows and the index; see [`Engine::survey`].
     pub(crate) fn survey(
         &self,
         key: &DigestKey,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ostracon_core::{Revocation, UnixTime};
+use ostracon_core::Revocation;
 
-use super::{CHECKPOINT, Checkpoint, Engine, due_key, fence};
+use super::{CHECKPOINT, Checkpoint, Engine, due, fence};
 use crate::{
     digest::{Digest, DigestKey},
     error::StoreError,
@@ -21,10 +21,11 @@ pub(crate) struct Survey {
     pub(crate) misplaced: u64,
     /// Entries that the sweeper would never come upon.
     pub(crate) unindexed: u64,
-    pub(crate) index_rows: u64,
-    /// Index rows without an entry that ends then, which the sweeper removes.
+    /// Entries that the index speaks of.
+    pub(crate) indexed: u64,
+    /// Of these, those that are none or end at another time, which the sweeper forgets.
     pub(crate) leftovers: u64,
-    /// Index rows whose key is none.
+    /// Index rows that make no sense.
     pub(crate) malformed: u64,
 }
 
@@ -36,7 +37,7 @@ impl Survey {
             (&mut self.damaged, other.damaged),
             (&mut self.misplaced, other.misplaced),
             (&mut self.unindexed, other.unindexed),
-            (&mut self.index_rows, other.index_rows),
+            (&mut self.indexed, other.indexed),
             (&mut self.leftovers, other.leftovers),
             (&mut self.malformed, other.malformed),
         ] {
@@ -62,7 +63,7 @@ fn one_more(count: &mut u64) {
 }
 
 impl Engine {
-    /// Walks all rows and index rows, and hands over each entry that is sound and in its place.
+    /// Walks all rows and the index, and hands over each entry that is sound and in its place.
     ///
     /// # Errors
     ///
@@ -73,6 +74,7 @@ impl Engine {
         mut each: impl FnMut(&Digest, &Revocation) -> Result<(), StoreError>,
     ) -> Result<Survey, StoreError> {
         let mut survey = Survey::default();
+        let indexed = self.survey_index(&mut survey)?;
         let mut rows = self.rows.iter();
         while let Some((digest, row)) = read(|| rows.next().transpose())? {
             one_more(&mut survey.rows);
@@ -85,28 +87,34 @@ impl Engine {
                 one_more(&mut survey.misplaced);
                 continue;
             }
-            let due = due_key(entry.retained_until(), &owner);
-            if !read(|| self.due.contains_key(due))? {
+            if indexed.binary_search(&(entry.retained_until(), owner)).is_err() {
                 one_more(&mut survey.unindexed);
             }
             each(&owner, &entry)?;
         }
-        let mut due = self.due.iter().keys();
-        while let Some(due) = read(|| due.next().transpose())? {
-            one_more(&mut survey.index_rows);
-            let parts = due.split_first_chunk::<8>();
-            let Some((secs, Ok(digest))) = parts.map(|(secs, digest)| (secs, <[u8; 16]>::try_from(digest))) else {
-                one_more(&mut survey.malformed);
-                continue;
-            };
-            let at = UnixTime::from_secs(u64::from_be_bytes(*secs));
-            let row = read(|| self.rows.get(digest))?.map(|row| row::decode(&row));
-            // A damaged row has been counted, and nobody knows when it ends.
-            if row.is_none_or(|row| row.is_ok_and(|entry| entry.retained_until() != at)) {
+        Ok(survey)
+    }
+
+    /// All that the index speaks of, in order.
+    fn survey_index(&self, survey: &mut Survey) -> Result<Vec<due::Due>, StoreError> {
+        let (mut indexed, mut rows) = (Vec::new(), self.due.iter());
+        while let Some((key, value)) = read(|| rows.next().transpose())? {
+            match due::read(&key, &value) {
+                Some(due) => indexed.extend(due),
+                None => one_more(&mut survey.malformed),
+            }
+        }
+        indexed.sort_unstable();
+        indexed.dedup();
+        survey.indexed = u64::try_from(indexed.len()).unwrap_or(u64::MAX);
+        for (at, digest) in &indexed {
+            let row = read(|| self.rows.get(digest.as_bytes()))?.map(|row| row::decode(&row));
+            // A damaged row will be counted, and nobody knows when it ends.
+            if row.is_none_or(|row| row.is_ok_and(|entry| entry.retained_until() != *at)) {
                 one_more(&mut survey.leftovers);
             }
         }
-        Ok(survey)
+        Ok(indexed)
     }
 
     /// How many rows there are. Walks all of them.

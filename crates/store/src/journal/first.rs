@@ -4,7 +4,7 @@
 //! it (4). Written before anything is deleted, so that more may be there than it says, and never less; and in place, since to
 //! delete must not need space.
 
-use std::{io, path::Path};
+use std::{io, ops::RangeInclusive, path::Path};
 
 use super::segment;
 use crate::{error::StoreError, files, identity::StoreId, seam};
@@ -46,11 +46,14 @@ fn encoded(store: &StoreId, number: u64) -> Vec<u8> {
     [&number[..], &crc.to_be_bytes()].concat()
 }
 
-/// What is wrong with a journal whose first segment begins with record `first`, if something is.
-pub(super) fn problem(dir: &Path, store: &StoreId, first: u64) -> Result<Option<StoreError>, StoreError> {
-    let missing = stated(dir, store)?.filter(|stated| *stated < first);
-    Ok(missing.map(|stated| {
-        let last = first.saturating_sub(1);
-        StoreError::damaged(dir, format!("records {stated} to {last} are missing at its beginning"))
-    }))
+/// The records that are missing from a journal whose first segment begins with record `first`, if some are.
+pub(super) fn missing(dir: &Path, store: &StoreId, first: u64) -> Result<Option<RangeInclusive<u64>>, StoreError> {
+    let stated = stated(dir, store)?.filter(|stated| *stated < first);
+    Ok(stated.map(|stated| stated..=first.saturating_sub(1)))
+}
+
+/// What is wrong with a journal that lacks its first records.
+pub(super) fn problem(dir: &Path, missing: &RangeInclusive<u64>) -> StoreError {
+    let (from, to) = (missing.start(), missing.end());
+    StoreError::damaged(dir, format!("records {from} to {to} are missing at its beginning"))
 }

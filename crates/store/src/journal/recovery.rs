@@ -68,8 +68,8 @@ pub(crate) fn recover(
             "the journal is missing, by which alone all that was revoked is sure to be known",
         ));
     };
-    if let Some(problem) = first::problem(dir, &store, begins)? {
-        return Err(problem);
+    if let Some(missing) = first::missing(dir, &store, begins)? {
+        return Err(first::problem(dir, &missing));
     }
 
     let mut sealed = Vec::with_capacity(closed.len());
@@ -103,7 +103,7 @@ pub(crate) fn recover(
     segment::write_anew(last_path, &bytes, tail.unproven, to)?;
     // The same of the name of a segment that was just begun.
     files::sync_dir(dir)?;
-    remove_unfinished(dir)?;
+    files::remove_unfinished(dir, "new")?;
     if first::stated(dir, &store)?.is_none() {
         first::state(dir, &store, begins)?;
     }
@@ -132,18 +132,6 @@ pub(crate) fn recover(
         cut: 0,
         first: begins,
     })
-}
-
-/// Removes what was being begun when a process died.
-fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
-    let error = |e| StoreError::io(dir, e);
-    for file in fs::read_dir(dir).map_err(error)? {
-        let path = file.map_err(error)?.path();
-        if path.extension().is_some_and(|extension| extension == "new") {
-            seam::remove_file(&path).map_err(|e| StoreError::io(path, e))?;
-        }
-    }
-    Ok(())
 }
 
 fn cut_off(path: &Path, bytes: u64) -> Result<(), StoreError> {

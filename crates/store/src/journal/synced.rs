@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -27,6 +28,21 @@ struct End {
     /// The last record that was written, to the disk or to the page cache.
     written: u64,
     failed: Option<StoreError>,
+}
+
+impl End {
+    fn sync(&self) -> Result<(), StoreError> {
+        let synced = seam::sync_data(&self.file, &self.path).and_then(|()| self.file.metadata());
+        match synced {
+            // I4: what has no name any more is on no disk after the next start.
+            Ok(metadata) if metadata.nlink() == 0 => Err(StoreError::damaged(
+                &self.path,
+                "it was removed while it was being written",
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::io(&self.path, error)),
+        }
+    }
 }
 
 impl Synced {
@@ -71,15 +87,15 @@ impl Synced {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`], from the first failure on for ever: a second sync after a failed one proves nothing.
+    /// [`StoreError::Io`], and [`StoreError::Damaged`] where somebody has removed the file; from the first failure on for
+    /// ever: a second sync after a failed one proves nothing.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let mut end = unpoisoned(self.end.lock());
         if let Some(error) = &end.failed {
             return Err(error.clone());
         }
         if end.written > self.last() {
-            if let Err(error) = seam::sync_data(&end.file, &end.path) {
-                let error = StoreError::io(&end.path, error);
+            if let Err(error) = end.sync() {
                 end.failed = Some(error.clone());
                 return Err(error);
             }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -23,8 +24,8 @@ pub(crate) struct Walk {
     pub(crate) first: u64,
     /// The number of the last record that could be read.
     pub(crate) last: u64,
-    /// Numbers of records in between that could not.
-    pub(crate) lost: u64,
+    /// Numbers of records before and in between that could not, in order.
+    pub(crate) missing: Vec<RangeInclusive<u64>>,
     /// Bytes behind the last whole group, which the next opening cuts off.
     pub(crate) torn: u64,
     /// Files that a crash left unfinished.
@@ -61,13 +62,18 @@ pub(crate) fn walk(
         .filter(|path| path.extension().is_some_and(|extension| extension == "new"));
     walk.unfinished = u64::try_from(unfinished.count()).unwrap_or(0);
     if !paths.is_empty() {
-        walk.problems.extend(first::problem(dir, &store, walk.first)?);
+        let before = first::missing(dir, &store, walk.first)?;
+        walk.problems
+            .extend(before.as_ref().map(|before| first::problem(dir, before)));
+        walk.missing.extend(before);
     }
     for (n, path) in paths.iter().enumerate() {
         let following = paths.get(n.saturating_add(1));
         let mut failed = None;
-        let outcome = walk.segment(path, following, &store, &mut |number, record| {
-            each(number, record).inspect_err(|error| failed = Some(error.clone()))
+        let outcome = walk.segment(path, following, &store, &mut |number, record| match &failed {
+            None => each(number, record).inspect_err(|error| failed = Some(error.clone())),
+            // What looks for more behind damage asks on.
+            Some(error) => Err(error.clone()),
         });
         if let Some(error) = failed {
             return Err(error);
@@ -143,8 +149,10 @@ impl Walk {
 
     /// Record `next` is what comes next: those before it that were not read are lost.
     fn passed(&mut self, next: u64) {
-        let missing = next.saturating_sub(1).saturating_sub(self.last);
-        self.lost = self.lost.saturating_add(missing);
-        self.last = self.last.saturating_add(missing);
+        let before = next.saturating_sub(1);
+        if before > self.last {
+            self.missing.push(self.last.saturating_add(1)..=before);
+            self.last = before;
+        }
     }
 }

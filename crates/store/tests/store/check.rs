@@ -81,7 +81,7 @@ fn a_sound_store_is_counted_and_not_changed() {
         let report = check(dir.path());
         assert!(report.is_sound() && report.notes.is_empty(), "{report:?}");
         let counts = report.counts;
-        assert_eq!((counts.entries, counts.index_rows, counts.to_replay), (100, 100, 0));
+        assert_eq!((counts.entries, counts.indexed, counts.to_replay), (100, 100, 0));
         // Each segment says anew what is forgotten.
         assert!(counts.records >= 122 && counts.segments > 2, "{counts:?}");
     }
@@ -137,14 +137,12 @@ fn rows_and_index_are_found_out_and_made_anew() {
     // I3: without its index row, an entry would never end.
     let dir = closed();
     harm(dir.path(), |_, due, _| {
-        for key in due.iter().keys().take(7).map(Result::unwrap) {
-            due.remove(key).unwrap();
-        }
+        due.clear().unwrap();
         due.insert(b"no key", &[]).unwrap();
     });
     let unindexed = [
-        "index: 7 entries are not in it and would never end [repair]",
-        "index: 1 of its rows have a key that is none [repair]",
+        "index: 100 entries are not in it and would never end [repair]",
+        "index: 1 of its rows make no sense [repair]",
     ];
     is_found_and_repaired(dir.path(), &unindexed);
 
@@ -269,8 +267,12 @@ fn i5_a_journal_that_begins_later_than_it_did_stops_the_start() {
     fs::remove_dir_all(dir.path().join("sled")).unwrap();
     assert!(damaged(), "not by itself either, once the rows are gone");
     // With the rows all of it is there.
-    assert_eq!(ClosedStore::take(kept.path()).unwrap().repair().unwrap().entries, 100);
+    let repaired = |dir: &Path| ClosedStore::take(dir).unwrap().repair().unwrap();
+    let mended = repaired(kept.path());
+    assert_eq!((mended.entries, mended.lost), (100, 0));
     assert!(check(kept.path()).is_sound() && all_denied(&open(kept.path()), 100));
+    // Without them, a repair says how many are not.
+    assert_eq!(repaired(dir.path()).lost, second - 1);
     // Earlier versions did not say where it begins.
     remove(&without.path().join("journal/first"));
     drop(open(without.path()));
@@ -333,7 +335,8 @@ fn i5_a_repair_goes_on_behind_damage_and_tells_what_is_lost() {
     bytes[frame + 20] ^= 1;
     fs::write(&path, bytes).unwrap();
     fs::remove_dir_all(dir.path().join("sled")).unwrap();
-    let lost = "journal: 10 records are lost: their numbers are missing, and what they said is in no other [restore]";
+    let lost =
+        "journal: 10 records are lost: their numbers are missing, and what they said is in no row either [restore]";
     assert!(found(&check(dir.path())).contains(&lost.to_owned()));
     let mended = ClosedStore::take(dir.path()).unwrap().repair().unwrap();
     assert_eq!((mended.entries, mended.lost), (90, 10));

@@ -18,6 +18,7 @@ fn often() -> Options {
     Options {
         engine_parts: 4,
         reopen_after: 8,
+        reopen_share: 8,
         ..options(true)
     }
 }

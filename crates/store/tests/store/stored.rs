@@ -1,14 +1,15 @@
 //! Stores that were written before: the files of each format are kept, and must open.
 //!
-//! `stored/format-2/` was written by [`write_format_2`], and `stored/format-1/` by what it was before; the zeros at the end
-//! of the engine's file were cut off. Neither is ever written again.
+//! `stored/format-2-parts/` was written by [`write_format_2`], `stored/format-2/` by the same while the engine was one part
+//! and an index row spoke of one entry, and `stored/format-1/` by what it was before; the zeros at the end of the engine's
+//! files were cut off. None is ever written again.
 
 use std::{fs, path::Path};
 
 use ostracon_core::{Note, Policy, Reason, Revocation};
 use ostracon_store::{ClosedStore, Denylist, Durability, Options, StoreError};
 
-use crate::support::{NOW, all_kinds, at, denied, open, options, revocation, segments, snapshot, token};
+use crate::support::{NOW, all_kinds, at, denied, engine_parts, open, options, revocation, segments, snapshot, token};
 
 fn stored(name: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -16,16 +17,17 @@ fn stored(name: &str) -> tempfile::TempDir {
         .join("tests/store/stored")
         .join(name);
     snapshot(&from, dir.path());
-    // The engine's file is kept without the zeros that it ends with.
-    let db = fs::OpenOptions::new()
-        .write(true)
-        .open(dir.path().join("sled/db"))
-        .unwrap();
-    db.set_len(ENGINE_BYTES).unwrap();
+    // The engine's files are kept without the zeros that they end with.
+    for part in engine_parts(dir.path()) {
+        let db = fs::OpenOptions::new().write(true).open(part.join("db")).unwrap();
+        let is_whole = part.ends_with("sled");
+        db.set_len(if is_whole { ENGINE_BYTES } else { PART_BYTES }).unwrap();
+    }
     dir
 }
 
 const ENGINE_BYTES: u64 = 524_287;
+const PART_BYTES: u64 = 65_535;
 
 /// All that a journal can hold: each kind, a lift, what was forgotten, groups ahead of their sync, two segments.
 fn write_format_2(dir: &Path) {
@@ -98,6 +100,23 @@ fn a_store_of_format_2_opens_with_its_engine_and_without() {
     let denylist = open(dir.path());
     is_all_there(&denylist);
     assert!(denied(&denylist, &token(200)));
+}
+
+#[test]
+fn i3_a_store_of_format_2_in_parts_opens_and_is_swept() {
+    let dir = stored("format-2-parts");
+    let check = || ClosedStore::take(dir.path()).unwrap().check().unwrap();
+    let report = check();
+    assert!(report.is_sound(), "{report:?}");
+    let denylist = open(dir.path());
+    assert!(!denylist.was_rebuilt());
+    is_all_there(&denylist);
+    let swept = denylist.sweep(at(10 * NOW)).unwrap();
+    assert_eq!(u64::try_from(swept.entries).unwrap(), report.counts.entries);
+    denylist.settle().unwrap();
+    drop(denylist);
+    let counts = check().counts;
+    assert_eq!((counts.entries, counts.indexed), (0, 0));
 }
 
 /// What writes the files that are kept still writes what is in them.

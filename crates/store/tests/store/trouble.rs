@@ -59,3 +59,18 @@ fn a_segment_that_cannot_be_deleted_is_told_of_and_tried_again_and_stops_nobody(
     );
     assert!(stats.journal_segments < 5, "those behind it went as well");
 }
+
+/// I4: what is appended to a file without a name is gone with the process, and was acknowledged all the same.
+#[test]
+fn i4_a_journal_that_somebody_removes_takes_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let denylist = open(dir.path());
+    denylist.revoke(revocation(token(1))).unwrap();
+    denylist.settle().unwrap();
+    fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    assert!(denylist.revoke(revocation(token(2))).is_err());
+    let refused = denylist.stats().refused.unwrap();
+    assert!(refused.contains("removed"), "{refused}");
+    assert!(denied(&denylist, &token(1)), "what was there is read still");
+    assert!(denylist.revoke(revocation(token(3))).is_err(), "for good");
+}
