@@ -327,6 +327,7 @@ impl<'a> Keeper<'a> {
         }
         // I4: never claims more than the journal has. Where syncs are put off it would, after a power cut.
         self.shared.synced.sync()?;
+        self.shared.synced.has_a_name()?;
         let forgotten_until = self.shared.forgotten_until();
         self.shared.engine.save(Checkpoint {
             applied: self.applied,

@@ -30,21 +30,6 @@ struct End {
     failed: Option<StoreError>,
 }
 
-impl End {
-    fn sync(&self) -> Result<(), StoreError> {
-        let synced = seam::sync_data(&self.file, &self.path).and_then(|()| self.file.metadata());
-        match synced {
-            // I4: what has no name any more is on no disk after the next start.
-            Ok(metadata) if metadata.nlink() == 0 => Err(StoreError::damaged(
-                &self.path,
-                "it was removed while it was being written",
-            )),
-            Ok(_) => Ok(()),
-            Err(error) => Err(StoreError::io(&self.path, error)),
-        }
-    }
-}
-
 impl Synced {
     /// An end of which all up to record `last` is on the disk.
     pub(super) fn new(file: Arc<File>, path: PathBuf, last: u64) -> Self {
@@ -87,20 +72,39 @@ impl Synced {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`], and [`StoreError::Damaged`] where somebody has removed the file; from the first failure on for
-    /// ever: a second sync after a failed one proves nothing.
+    /// [`StoreError::Io`], from the first failure on for ever: a second sync after a failed one proves nothing.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let mut end = unpoisoned(self.end.lock());
         if let Some(error) = &end.failed {
             return Err(error.clone());
         }
         if end.written > self.last() {
-            if let Err(error) = end.sync() {
+            if let Err(error) = seam::sync_data(&end.file, &end.path) {
+                let error = StoreError::io(&end.path, error);
                 end.failed = Some(error.clone());
                 return Err(error);
             }
             self.last.store(end.written, Ordering::SeqCst);
         }
         Ok(())
+    }
+
+    /// Sees that the file still has a name. Not for each sync: a file whose times somebody has asked for gets new ones with
+    /// the next write, which makes a sync a third longer.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] when somebody has removed it: what is written to it is gone with the process (I4).
+    /// [`StoreError::Io`].
+    pub(crate) fn has_a_name(&self) -> Result<(), StoreError> {
+        let end = unpoisoned(self.end.lock());
+        match end.file.metadata() {
+            Ok(metadata) if metadata.nlink() > 0 => Ok(()),
+            Ok(_) => Err(StoreError::damaged(
+                &end.path,
+                "it was removed while it was being written",
+            )),
+            Err(error) => Err(StoreError::io(&end.path, error)),
+        }
     }
 }
