@@ -22,11 +22,11 @@ use std::{
 };
 
 use ostracon_benches::{
-    names::{EXPIRED, NOW, UNLISTED, listed, revocation, token},
+    names::{EXPIRED, NOW, UNLISTED, issuer, listed, revocation, token},
     plan, report,
     rounds::nanos,
 };
-use ostracon_core::{Policy, Reason, Revocation, Target, Targets, UnixTime};
+use ostracon_core::{Policy, Reason, Revocation, SessionId, Target, Targets, UnixTime};
 use ostracon_store::{Denylist, Options, PrefilterState};
 use serde_json::{Value, json};
 
@@ -192,6 +192,7 @@ fn fill(dir: &Path, size: u64) {
         bulk / single,
         began.elapsed().as_secs_f64()
     );
+    once_full(&denylist);
     let stats = denylist.stats();
     println!(
         "parts opened anew {} times, written anew {} times",
@@ -200,6 +201,30 @@ fn fill(dir: &Path, size: u64) {
     sizes(&denylist, dir, size);
     ready();
     denylist.close().expect("closed");
+}
+
+/// One by one and in one call of `revoke_many`, once all is there and nothing waits.
+fn once_full(denylist: &Denylist) {
+    let late = |n: u64| {
+        let sid = SessionId::new(format!("late-{n}")).expect("a name");
+        let target = Target::Session { iss: issuer(), sid };
+        Revocation::new(target, Reason::Logout, &Policy::default(), NOW)
+    };
+    let began = Instant::now();
+    for n in 0..SINGLE {
+        assert!(denylist.revoke(late(n)).expect("durable").changed);
+    }
+    let single = a_second(SINGLE, began.elapsed());
+    denylist.settle().expect("settled");
+    let began = Instant::now();
+    let receipts = denylist.revoke_many((SINGLE..SINGLE.saturating_add(CHUNK)).map(late));
+    let bulk = a_second(CHUNK, began.elapsed());
+    assert!(receipts.expect("durable").iter().all(|receipt| receipt.changed));
+    println!(
+        "once all is there: single {single:.0} a second, {CHUNK} at once {bulk:.0}, {:.1} times as many",
+        bulk / single
+    );
+    record("rates once full", json!({ "single": single, "bulk": bulk }));
 }
 
 fn sizes(denylist: &Denylist, dir: &Path, size: u64) {
