@@ -28,7 +28,7 @@ pub struct Options {
     /// The share of unlisted targets that the prefilter sends to the engine all the same, within
     /// [`FALSE_POSITIVE_RATES`].
     pub false_positive_rate: f64,
-    /// The bytes of rows that the engine keeps in memory. Its page table comes on top, some 40 bytes an entry.
+    /// The bytes of rows that the engine keeps in memory. Its page table comes on top, some 30 bytes an entry.
     pub cache_bytes: u64,
     /// About how many bytes of changes may be in memory alone, durable in the journal and not in the engine yet; a change
     /// takes some 250. So much is written at the journal's pace, in one go; beyond it writers wait for the engine. A start

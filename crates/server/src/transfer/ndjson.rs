@@ -77,11 +77,12 @@ pub(super) fn read(line: &[u8], terms: &Terms<'_>) -> Result<Revocation, Unusabl
         return Err(Unusable::new("a time lies too far ahead; all are in seconds"));
     }
     let before = read.before.map(at);
-    let least = read.before.filter(is_lost).map_or_else(
-        || least_retention(&target, before, effective_at, terms.policy),
-        // Of which nothing is known but that it denies.
-        |_| UnixTime::EPOCH,
-    );
+    // Of one that was lost nothing is known but that it denies.
+    let least = if read.before.as_ref().is_some_and(is_lost) {
+        UnixTime::EPOCH
+    } else {
+        least_retention(&target, before, effective_at, terms.policy)
+    };
     Ok(Revocation::restored(
         target,
         before,
@@ -99,7 +100,10 @@ fn least_retention(target: &Target, before: Option<UnixTime>, effective_at: Unix
         return UnixTime::EPOCH;
     }
     let made = Revocation::new(target.clone(), Reason::Other, policy, effective_at);
-    let made = before.map_or(made.clone(), |before| made.before(before, policy));
+    let made = match before {
+        Some(before) => made.before(before, policy),
+        None => made,
+    };
     made.retained_until()
 }
 
