@@ -7,6 +7,7 @@ use core::{
 };
 use std::{fs, io, net::SocketAddr, sync::Arc, time::Instant};
 
+use memchr::memmem;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -156,7 +157,7 @@ impl Protocol {
                 _ => answer.ends_with(b"\r\n") && answer.split(|byte| *byte == b'\n').count() == 3,
             },
             Self::Http => {
-                let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+                let Some(head) = memmem::find(answer, b"\r\n\r\n") else {
                     return false;
                 };
                 let (head, body) = answer.split_at(head.saturating_add(4));

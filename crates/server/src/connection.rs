@@ -1,49 +1,50 @@
 //! One listener and its connections: accepted, shaken hands with, answered, and ended well.
 
+mod activity;
+mod ahead;
+mod watched;
+
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::Body,
     http::{HeaderValue, Request, header},
     response::IntoResponse,
 };
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::AsyncWrite,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Sleep, sleep},
+    time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use self::{
+    activity::{Activity, Answering, Counted},
+    ahead::Ahead,
+    watched::{Patience, Watched},
+};
 use crate::{
-    heads::{Answers, MAX_HEAD_BYTES, refusal},
+    heads::{MAX_HEAD_BYTES, refusal},
     limits::Limits,
     listen::{Cutter, Listener, Peer, Stream},
     metrics::{Connected, Metrics},
     routes::{guard, verify::Shortcut},
+    serving::Serving,
     unread::lend,
 };
 
 /// What browsers are told that came by TLS: for a year, never to come without (RFC 6797 §6.1).
-const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+pub(crate) const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// How long a handshake may take at most: it is two round trips, and whoever makes it has sent no request yet.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -54,8 +55,8 @@ pub(crate) struct Service<A> {
     pub(crate) name: &'static str,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) router: Router,
-    /// What is asked before the router, where it answers the route that this is for.
-    pub(crate) shortcut: Option<Shortcut>,
+    /// Whose tokens are asked about here, so that what can be answered ahead of the router is.
+    pub(crate) verifying: Option<Serving>,
     pub(crate) limits: Limits,
     /// Whom to prove to be to the next connection; none where there is no TLS. Asked anew for each, so that a certificate
     /// is exchanged without any of them noticing.
@@ -71,16 +72,18 @@ where
         name,
         metrics,
         router,
-        shortcut,
+        verifying,
         limits,
         identity,
     } = service;
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(MAX_HEAD_BYTES);
-    // Event streams have a patience of their own, and words for whoever exceeds it: that one comes first.
-    let patience = limits.header_timeout.max(limits.event_heartbeat.saturating_mul(3));
+    // How long a head may take, the stream sees to.
+    http.header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
+    let patience = Patience {
+        head: limits.header_timeout,
+        // Event streams have a patience of their own, and words for whoever exceeds it: that one comes first.
+        writing: limits.header_timeout.max(limits.event_heartbeat.saturating_mul(3)),
+    };
     let room = Arc::new(Semaphore::new(limits.connections));
     loop {
         let accepted = async {
@@ -103,7 +106,7 @@ where
         let connection = Connection {
             http: http.clone(),
             router: router.clone(),
-            shortcut: shortcut.clone(),
+            verifying: verifying.clone(),
             peer,
             patience,
             ended: ended.clone(),
@@ -132,10 +135,9 @@ where
 struct Connection {
     http: http1::Builder,
     router: Router,
-    shortcut: Option<Shortcut>,
+    verifying: Option<Serving>,
     peer: Peer,
-    /// For how long an answer may lie untaken.
-    patience: Duration,
+    patience: Patience,
     ended: watch::Receiver<()>,
     _permit: Option<OwnedSemaphorePermit>,
     _open: Connected,
@@ -173,34 +175,36 @@ impl Connection {
     async fn converse(mut self, stream: Box<dyn Stream>, is_secure: bool) {
         let activity = Arc::new(Activity::default());
         let answering = Arc::clone(&activity);
-        let (router, shortcut, peer) = (self.router, self.shortcut, self.peer);
+        let (router, peer) = (self.router, self.peer);
+        let shortcut = self.verifying.map(|serving| Shortcut::new(serving, peer, is_secure));
         let cutter = Cutter::default();
         let to_cut = cutter.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Answering::begin(&answering);
             let (mut request, unread) = lend(request);
-            let passed = match refusal(&request) {
-                Some(problem) => {
-                    let mut refused = problem.into_response();
-                    guard(refused.headers_mut());
-                    let close = HeaderValue::from_static("close");
-                    refused.headers_mut().insert(header::CONNECTION, close);
-                    Some(refused)
-                }
-                None => shortcut.as_ref().and_then(|shortcut| shortcut.pass(&request, peer)),
-            };
-            let answer = passed.ok_or_else(|| {
+            let refused = refusal(&request).map(|problem| {
+                let mut refused = problem.into_response();
+                guard(refused.headers_mut());
+                let close = HeaderValue::from_static("close");
+                refused.headers_mut().insert(header::CONNECTION, close);
+                refused
+            });
+            let answer = refused.ok_or_else(|| {
                 request.extensions_mut().insert(peer);
                 request.extensions_mut().insert(cutter.clone());
                 router.clone().oneshot(request)
             });
+            let activity = Arc::clone(&answering);
             async move {
                 let mut answer = match answer {
-                    Ok(passed) => passed,
+                    Ok(refused) => refused,
                     Err(asked) => asked.await?,
                 };
                 if let Some(unread) = unread {
                     unread.settle(&mut answer);
+                }
+                if answer.headers().contains_key(header::CONNECTION) {
+                    activity.end();
                 }
                 if is_secure {
                     answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT);
@@ -208,19 +212,14 @@ impl Connection {
                 Ok::<_, Infallible>(answer.map(|body| Counted { body, _guard: turn }))
             }
         });
-        let stream = Watched {
-            stream,
-            activity: Arc::clone(&activity),
-            answers: Answers::default(),
-            patience: self.patience,
-            stalled: None,
-        };
+        let stream = Watched::new(stream, Arc::clone(&activity), Ahead::new(shortcut), self.patience);
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let told = async { drop(self.ended.changed().await) };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = to_cut.is_cut() => return,
             () = told => {
+                activity.end();
                 connection.as_mut().graceful_shutdown();
                 // What is being answered is finished. Whoever has not sent a whole head has asked nothing yet, and may take
                 // a minute for it: no reason to wait.
@@ -240,134 +239,16 @@ impl Connection {
     }
 }
 
-/// What a connection is doing.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Requests whose head has arrived and whose answer has not been handed over whole.
-    requests: AtomicUsize,
-    /// Whether what was handed over waits for the other side to take it.
-    writing: AtomicBool,
-}
-
-impl Activity {
-    fn is_answering(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) != 0 || self.writing.load(Ordering::Relaxed)
-    }
-}
-
-/// Counts as a request as long as it lives.
-struct Answering(Arc<Activity>);
-
-impl Answering {
-    fn begin(activity: &Arc<Activity>) -> Self {
-        activity.requests.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A body that is dropped once all of it was handed over.
-struct Counted {
-    body: Body,
-    _guard: Answering,
-}
-
-impl hyper::body::Body for Counted {
-    type Data = <Body as hyper::body::Body>::Data;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A stream that tells when the other side does not take what is written, and fails once it has taken nothing for too long.
-struct Watched {
-    stream: Box<dyn Stream>,
-    activity: Arc<Activity>,
-    answers: Answers,
-    /// For how long the other side may take nothing.
-    patience: Duration,
-    /// When that is over, while it takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Watched {
-    fn note<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.activity.writing.store(written.is_pending(), Ordering::Relaxed);
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buf)
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, answers, .. } = &mut *self;
-        let written = answers.poll_write(stream, context, bytes);
-        self.note(context, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        // An answer without a body is in one piece.
-        if let [only] = bytes {
-            return self.poll_write(context, only);
-        }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.note(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.note(context, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.note(context, shut)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
 
     use super::*;
+
+    const PATIENCE: Patience = Patience {
+        head: HANDSHAKE,
+        writing: HANDSHAKE,
+    };
 
     /// An answer that the other side is slow to take is handed over whole, though its body has long been read.
     #[tokio::test(flavor = "multi_thread")]
@@ -380,9 +261,9 @@ mod tests {
         let connection = Connection {
             http: http1::Builder::new(),
             router,
-            shortcut: None,
+            verifying: None,
             peer: Peer(None),
-            patience: HANDSHAKE,
+            patience: PATIENCE,
             ended,
             _permit: None,
             _open: Connected::default(),
@@ -403,6 +284,56 @@ mod tests {
         conversation.await.unwrap();
     }
 
+    /// Who sends nothing, not enough, or nothing more makes room for others; who sends in time does not.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_come_is_not_waited_for_any_longer() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let answering = || axum::routing::get(async || sleep(HANDSHAKE.saturating_mul(3)).await);
+        for (pieces, slow) in [
+            (&[][..], false),
+            (&[&ASK[..9]], false),
+            (&[ASK, ASK], false),
+            (&[ASK], true),
+        ] {
+            let (mut theirs, ours) = tokio::io::duplex(1 << 12);
+            let (_ending, ended) = watch::channel(());
+            let fast = Router::new().route("/", axum::routing::get(async || "here"));
+            let connection = Connection {
+                http: http1::Builder::new(),
+                router: if slow {
+                    Router::new().route("/", answering())
+                } else {
+                    fast
+                },
+                verifying: None,
+                peer: Peer(None),
+                patience: PATIENCE,
+                ended,
+                _permit: None,
+                _open: Connected::default(),
+            };
+            let conversation = tokio::spawn(connection.converse(Box::new(ours), false));
+            let mut last = tokio::time::Instant::now();
+            for piece in pieces {
+                sleep(HANDSHAKE.div_f64(2.0)).await;
+                theirs.write_all(piece).await.unwrap();
+                if *piece == ASK {
+                    assert_ne!(theirs.read(&mut [0; 1 << 10]).await.unwrap(), 0);
+                    last = tokio::time::Instant::now();
+                }
+            }
+            // To the end, which comes when the patience does; without a time limit of its own.
+            while theirs.read(&mut [0; 1 << 10]).await.unwrap() != 0 {}
+            let waited = last.elapsed().saturating_sub(HANDSHAKE);
+            assert!(
+                last.elapsed() >= HANDSHAKE && waited < Duration::from_millis(10),
+                "{pieces:?}: {waited:?}"
+            );
+            conversation.await.unwrap();
+        }
+    }
+
     /// Half a head is no request: nobody waits for the rest of it.
     #[tokio::test]
     async fn half_a_head_is_not_waited_for() {
@@ -412,9 +343,9 @@ mod tests {
         let connection = Connection {
             http: http1::Builder::new(),
             router: Router::new(),
-            shortcut: None,
+            verifying: None,
             peer: Peer(None),
-            patience: HANDSHAKE,
+            patience: PATIENCE,
             ended,
             _permit: None,
             _open: Connected::default(),

@@ -5,7 +5,7 @@ use core::{fmt, time::Duration};
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
-use crate::problem::Problem;
+use crate::{fields::Fields, problem::Problem};
 
 /// When a browser sends a cookie along with what another site makes it ask for.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -143,10 +143,13 @@ pub(crate) fn append<T: AsRef<str>>(headers: &mut HeaderMap, values: &[T]) -> Re
 pub(crate) struct TwoOfOneName;
 
 /// The value of `cookie` in a request, as it was sent. Several `Cookie` fields are one list (P103).
-pub(crate) fn read<'h>(headers: &'h HeaderMap, cookie: &CookieName) -> Result<Option<&'h str>, TwoOfOneName> {
+pub(crate) fn read<'h, F: Fields + ?Sized>(
+    fields: &'h F,
+    cookie: &CookieName,
+) -> Result<Option<&'h str>, TwoOfOneName> {
     // Split as bytes: what others put into their cookies, in whatever encoding, does not hide ours.
-    let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
     let pairs = fields
+        .all(&header::COOKIE)
         .flat_map(|field| field.split(|b| *b == b';'))
         .map(<[u8]>::trim_ascii);
     let mut values = pairs.filter_map(|pair| {

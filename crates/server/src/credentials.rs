@@ -1,9 +1,12 @@
 //! Where a request carries its token (RFC 6750 §2): in `Authorization: Bearer`, or in the access cookie. Never in its
 //! query.
 
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 
-use crate::cookies::{self, CookieSettings, TwoOfOneName};
+use crate::{
+    cookies::{self, CookieSettings, TwoOfOneName},
+    fields::Fields,
+};
 
 /// The token that a request presents.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -24,8 +27,8 @@ impl From<TwoOfOneName> for Ambiguous {
 }
 
 /// The access token of a request; none if it carries none.
-pub(crate) fn access_token<'h>(
-    headers: &'h HeaderMap,
+pub(crate) fn access_token<'h, F: Fields + ?Sized>(
+    fields: &'h F,
     settings: &CookieSettings,
 ) -> Result<Option<Presented<'h>>, Ambiguous> {
     let by_bearer = |token| Presented { token, by_bearer: true };
@@ -33,7 +36,7 @@ pub(crate) fn access_token<'h>(
         token,
         by_bearer: false,
     };
-    match (bearer(headers)?, cookies::read(headers, &settings.access)?) {
+    match (bearer(fields)?, cookies::read(fields, &settings.access)?) {
         (Some(one), Some(other)) if one != other => Err(Ambiguous),
         (Some(token), _) => Ok(Some(by_bearer(token))),
         (None, cookie) => Ok(cookie.map(by_cookie)),
@@ -41,13 +44,13 @@ pub(crate) fn access_token<'h>(
 }
 
 /// The token of the one `Authorization` field, if its scheme is Bearer, in any case (RFC 9110 §11.1).
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+fn bearer<F: Fields + ?Sized>(fields: &F) -> Result<Option<&str>, Ambiguous> {
+    let mut values = fields.all(&header::AUTHORIZATION);
     let (value, None) = (values.next(), values.next()) else {
         return Err(Ambiguous);
     };
     // Bytes that are no text can be no token; as one, they are refused for what they are.
-    let Some(value) = value.map(|v| core::str::from_utf8(v.as_bytes()).unwrap_or("Bearer \u{fffd}")) else {
+    let Some(value) = value.map(|v| core::str::from_utf8(v).unwrap_or("Bearer \u{fffd}")) else {
         return Ok(None);
     };
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
@@ -58,6 +61,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+
     use super::*;
     use crate::cookies::{CookieName, SameSite};
 

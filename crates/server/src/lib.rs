@@ -40,6 +40,7 @@ mod control;
 mod cookies;
 mod credentials;
 mod csrf;
+mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;

@@ -10,7 +10,7 @@ use crate::{
     connection::{self, Service},
     history,
     listen::Listener,
-    routes::{self, verify::Shortcut},
+    routes,
     serving::{Serving, Watching},
 };
 
@@ -44,7 +44,7 @@ pub async fn run(
             name,
             metrics: Arc::clone(&serving.app().kept.metrics),
             router,
-            shortcut: (name == "public").then(|| Shortcut::new(serving.clone())),
+            verifying: (name == "public").then(|| serving.clone()),
             limits: serving.app().limits.clone(),
             identity: move || side(&app.app().tls).as_ref().map(Identity::acceptor),
         };

@@ -2,7 +2,7 @@
 
 mod shortcut;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
@@ -12,15 +12,15 @@ use ostracon_core::{Claims, ClientId, Demand, Jti, Scope, SessionId, Subject, Ti
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use utoipa::ToSchema;
 
-pub(crate) use self::shortcut::Shortcut;
+pub(crate) use self::shortcut::{Asked, Shortcut};
 use super::guard;
 use crate::{
     app::App,
     body::Parameters,
     credentials::{self, Ambiguous},
+    fields::Fields,
     listen::Peer,
     problem::Problem,
-    sender::RequestId,
 };
 
 /// Whether a request may pass, for proxies: nginx `auth_request`, Traefik `ForwardAuth`, Caddy `forward_auth`, Envoy `ext_authz`.
@@ -74,34 +74,54 @@ pub(super) async fn verify(
         path,
     };
     let token = app.judge_verified(token, &demand).await?;
-    Ok(written(&token))
+    Ok(identity(token.claims()))
 }
 
-/// The head of the answer, written once for each token that is remembered; its values are shared, not copied.
-fn written(token: &VerifiedToken) -> HeaderMap {
-    let write = |claims: &Claims| {
-        let mut headers = identity(claims);
-        guard(&mut headers);
-        // The place of another, so that a copy has room for it.
-        headers.insert(RequestId::HEADER, HeaderValue::from_static(""));
-        headers
-    };
-    token.kept(write).cloned().unwrap_or_else(|| write(token.claims()))
+/// The head of the answer, as it goes over the wire up to what is another each time. Written once for each token that is
+/// remembered.
+fn written(token: &VerifiedToken) -> Cow<'_, [u8]> {
+    let write = |claims: &Claims| Written(to_bytes(&guarded(claims)));
+    match token.kept(write) {
+        Some(Written(bytes)) => Cow::Borrowed(bytes),
+        None => Cow::Owned(to_bytes(&guarded(token.claims())).into()),
+    }
+}
+
+/// See [`written`].
+struct Written(Box<[u8]>);
+
+fn to_bytes(headers: &HeaderMap) -> Box<[u8]> {
+    let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+    for (name, value) in headers {
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.into()
+}
+
+fn guarded(claims: &Claims) -> HeaderMap {
+    let mut headers = identity(claims);
+    guard(&mut headers);
+    headers
 }
 
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// Where the request that is asked about goes, by the word of a proxy that is trusted. Empty where nobody is, or says
 /// nothing: a path that can be read in any way, so that of the rules by path the strictest applies.
-fn forwarded_path<'h>(app: &App, address: Option<IpAddr>, headers: &'h HeaderMap) -> &'h str {
+fn forwarded_path<'h, F: Fields + ?Sized>(app: &App, address: Option<IpAddr>, fields: &'h F) -> &'h str {
     if !address.is_some_and(|a| app.trusted_proxies.contains(&a.to_canonical())) {
         return "";
     }
-    let mut sent = headers.get_all(FORWARDED_URI).iter();
-    match (sent.next().map(HeaderValue::to_str), sent.next()) {
-        (Some(Ok(uri)), None) => uri.split('?').next().unwrap_or(""),
-        _ => "",
-    }
+    let sent = fields
+        .only(&FORWARDED_URI)
+        .filter(|uri| uri.iter().copied().all(is_visible));
+    let uri = sent.and_then(|uri| str::from_utf8(uri).ok()).unwrap_or("");
+    uri.split('?').next().unwrap_or("")
+}
+
+/// Whether `byte` is of US-ASCII and seen, the tab among them, as the space is.
+fn is_visible(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t')
 }
 
 /// The words of [`Tier`].
@@ -166,7 +186,7 @@ fn identity(claims: &Claims) -> HeaderMap {
 }
 
 fn header(text: &str, encoded: &'static AsciiSet) -> HeaderValue {
-    let text: std::borrow::Cow<'_, str> = utf8_percent_encode(text, encoded).into();
+    let text: Cow<'_, str> = utf8_percent_encode(text, encoded).into();
     // Nothing is left that a header cannot hold; if it were, an empty one is safer than none.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
