@@ -5,6 +5,7 @@ use core::{
     hash::{Hash, Hasher},
     str::FromStr,
 };
+use std::sync::OnceLock;
 
 use ostracon_core::{Issuer, Kind, TargetRef};
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -75,6 +76,8 @@ impl fmt::Debug for Digest {
 pub(crate) struct DigestKey {
     bytes: [u8; 16],
     hasher: SipHasher13,
+    /// The first issuer that was asked about, and mostly the only one: hashed once.
+    first: OnceLock<(Issuer, IssuerDigest)>,
 }
 
 impl DigestKey {
@@ -82,6 +85,7 @@ impl DigestKey {
         Self {
             hasher: SipHasher13::new_with_key(&bytes),
             bytes,
+            first: OnceLock::new(),
         }
     }
 
@@ -97,6 +101,11 @@ impl DigestKey {
 
     /// The digests of targets that lie within `iss`: hashed once for all targets of a token.
     pub(crate) fn within(&self, iss: &Issuer) -> IssuerDigest {
+        let (first, digest) = self.first.get_or_init(|| (iss.clone(), self.hashed(iss)));
+        if first == iss { *digest } else { self.hashed(iss) }
+    }
+
+    fn hashed(&self, iss: &Issuer) -> IssuerDigest {
         let iss = iss.as_str().as_bytes();
         let mut hasher = self.hasher;
         hasher.write(&u32::try_from(iss.len()).unwrap_or(u32::MAX).to_be_bytes());
