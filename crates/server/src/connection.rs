@@ -323,8 +323,8 @@ mod tests {
                     last = tokio::time::Instant::now();
                 }
             }
-            // To the end, which comes when the patience does; without a time limit of its own.
-            while theirs.read(&mut [0; 1 << 10]).await.unwrap() != 0 {}
+            let end = async { while theirs.read(&mut [0; 1 << 10]).await.unwrap() != 0 {} };
+            tokio::time::timeout(HANDSHAKE.saturating_mul(9), end).await.unwrap();
             let waited = last.elapsed().saturating_sub(HANDSHAKE);
             assert!(
                 last.elapsed() >= HANDSHAKE && waited < Duration::from_millis(10),

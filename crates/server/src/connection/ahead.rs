@@ -10,7 +10,10 @@ use core::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::activity::Activity;
-use crate::routes::verify::{Asked, Shortcut};
+use crate::{
+    heads::MAX_HEAD_BYTES,
+    routes::verify::{Asked, Shortcut},
+};
 
 /// More fields than any proxy sends. A request with more of them goes the usual way.
 const MAX_FIELDS: usize = 64;
@@ -18,7 +21,8 @@ const MAX_FIELDS: usize = 64;
 /// How far hyper is with what it was given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Turn {
-    /// Nothing is on its way: what arrives now begins a request.
+    /// All that it was given was answered: what arrives now begins a request. (Of the last body it may have something left to
+    /// read and to forget; it does so before it asks for more.)
     Between,
     /// It has one whole request, which is to be the connection's `n`th, and no byte more.
     Has(u64),
@@ -78,6 +82,10 @@ enum Seen {
 }
 
 fn look(bytes: &[u8], shortcut: &mut Shortcut, answer: &mut Vec<u8>) -> Seen {
+    // Each field counts for up to two bytes more than it has; see `heads::refusal`.
+    if bytes.len() > MAX_HEAD_BYTES.saturating_sub(MAX_FIELDS.saturating_mul(2)) {
+        return Seen::Other;
+    }
     let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut []);
     let Ok(Status::Complete(length)) = head.parse_with_uninit_headers(bytes, &mut room) else {
@@ -126,6 +134,7 @@ fn is_one(head: &httparse::Request<'_, '_>, body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::sync::Arc;
 
     use axum::http::StatusCode;
@@ -182,6 +191,19 @@ mod tests {
 
         fn ahead(&self) -> Ahead {
             Ahead::new(Some(Shortcut::new(self.serving.clone(), Peer(None), false)))
+        }
+
+        fn connection(&self, patience: Patience, ended: watch::Receiver<()>) -> Connection {
+            Connection {
+                http: http1::Builder::new(),
+                router: crate::public(self.serving.clone()),
+                verifying: Some(self.serving.clone()),
+                peer: Peer(None),
+                patience,
+                ended,
+                _permit: None,
+                _open: Connected::default(),
+            }
         }
 
         fn passed(&self) -> u64 {
@@ -290,6 +312,31 @@ mod tests {
         let mut ahead = known.ahead();
         activity.end();
         assert!(!answers(&mut ahead, &good), "no answer comes behind the last");
+    }
+
+    /// Who is slow to take what was answered ahead has the patience that any answer has, and not that of a head.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_is_waited_for_as_any_other() {
+        let known = Known::new().await;
+        let good = known.good("");
+        let (head, writing) = (Duration::from_secs(5), Duration::from_secs(20));
+        // Room for a request, and for no second answer.
+        let (mut theirs, ours) = duplex(good.len());
+        let (_ending, ended) = watch::channel(());
+        let connection = known.connection(Patience { head, writing }, ended);
+        let conversation = tokio::spawn(connection.converse(Box::new(ours), false));
+        for _ in 0..2 {
+            theirs.write_all(good.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(known.passed(), 2, "both are answered");
+        let began = tokio::time::Instant::now();
+        conversation.await.unwrap();
+        assert!(
+            began.elapsed() > writing.saturating_sub(Duration::from_secs(2)),
+            "{:?}",
+            began.elapsed()
+        );
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -416,16 +463,7 @@ mod tests {
             runtime.block_on(async {
                 let (ours, theirs) = duplex(room);
                 let (_ending, ended) = watch::channel(());
-                let connection = Connection {
-                    http: http1::Builder::new(),
-                    router: crate::public(known.serving.clone()),
-                    verifying: Some(known.serving.clone()),
-                    peer: Peer(None),
-                    patience,
-                    ended,
-                    _permit: None,
-                    _open: Connected::default(),
-                };
+                let connection = known.connection(patience, ended);
                 tokio::join!(
                     connection.converse(Box::new(ours), false),
                     converse(&known, theirs, &steps)

@@ -157,6 +157,8 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // While an answer of ours waits for the other side to take it, no head is waited for.
+        ready!(self.poll_answered(context))?;
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
             let Self { ahead, activity, .. } = &mut *self;
