@@ -36,7 +36,7 @@ const fn aim(what: &'static str, bound: Bound, figure: Figure) -> Aim {
     Aim { what, bound, figure }
 }
 
-const AIMS: [Aim; 22] = [
+const AIMS: [Aim; 23] = [
     aim(
         "a check of an unlisted token, a million listed, with nothing else asked",
         Most(100.0),
@@ -51,6 +51,11 @@ const AIMS: [Aim; 22] = [
         "the same with nothing else asked",
         Least(30.0),
         Ratio("check", "1000000: absent, off / absent, on, nothing else asked"),
+    ),
+    aim(
+        "with ten million listed, among questions of all sorts",
+        Least(20.0),
+        Ratio("check", "10000000: absent, off / absent, on"),
     ),
     aim(
         "six targets, none listed, against one",
