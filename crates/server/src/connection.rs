@@ -245,6 +245,22 @@ mod tests {
 
     use super::*;
 
+    impl Connection {
+        /// One of nobody in particular, on which nothing is answered ahead.
+        pub(super) fn bare(router: Router, patience: Patience, ended: watch::Receiver<()>) -> Self {
+            Self {
+                http: http1::Builder::new(),
+                router,
+                verifying: None,
+                peer: Peer(None),
+                patience,
+                ended,
+                _permit: None,
+                _open: Connected::default(),
+            }
+        }
+    }
+
     const PATIENCE: Patience = Patience {
         head: HANDSHAKE,
         writing: HANDSHAKE,
@@ -258,16 +274,7 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let (ending, ended) = watch::channel(());
         let router = Router::new().route("/", axum::routing::get(async || vec![b'x'; SIZE]));
-        let connection = Connection {
-            http: http1::Builder::new(),
-            router,
-            verifying: None,
-            peer: Peer(None),
-            patience: PATIENCE,
-            ended,
-            _permit: None,
-            _open: Connected::default(),
-        };
+        let connection = Connection::bare(router, PATIENCE, ended);
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
         let conversation = tokio::spawn(connection.converse(Box::new(stream), false));
         let read = tokio::task::spawn_blocking(move || {
@@ -299,20 +306,15 @@ mod tests {
             let (mut theirs, ours) = tokio::io::duplex(1 << 12);
             let (_ending, ended) = watch::channel(());
             let fast = Router::new().route("/", axum::routing::get(async || "here"));
-            let connection = Connection {
-                http: http1::Builder::new(),
-                router: if slow {
+            let connection = Connection::bare(
+                if slow {
                     Router::new().route("/", answering())
                 } else {
                     fast
                 },
-                verifying: None,
-                peer: Peer(None),
-                patience: PATIENCE,
+                PATIENCE,
                 ended,
-                _permit: None,
-                _open: Connected::default(),
-            };
+            );
             let conversation = tokio::spawn(connection.converse(Box::new(ours), false));
             let mut last = tokio::time::Instant::now();
             for piece in pieces {
@@ -340,16 +342,7 @@ mod tests {
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let (ending, ended) = watch::channel(());
-        let connection = Connection {
-            http: http1::Builder::new(),
-            router: Router::new(),
-            verifying: None,
-            peer: Peer(None),
-            patience: PATIENCE,
-            ended,
-            _permit: None,
-            _open: Connected::default(),
-        };
+        let connection = Connection::bare(Router::new(), PATIENCE, ended);
         theirs.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
         let conversation = tokio::spawn(connection.converse(Box::new(stream), false));

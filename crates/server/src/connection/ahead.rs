@@ -40,12 +40,10 @@ pub(super) struct Ahead {
 impl Ahead {
     /// Without a shortcut nothing is answered ahead.
     pub(super) fn new(shortcut: Option<Shortcut>) -> Self {
-        let turn = if shortcut.is_some() {
-            Turn::Between
-        } else {
-            Turn::Unknown
-        };
-        Self { shortcut, turn }
+        Self {
+            shortcut,
+            turn: Turn::Between,
+        }
     }
 
     /// Looks at `bytes`, which have arrived. Whether they are answered, by what is put into `answer`; if they are not, they are for
@@ -151,15 +149,10 @@ mod tests {
     };
 
     use super::{
-        super::{Connection, activity::Answering, http1, watched::Patience},
+        super::{Connection, STRICT, activity::Answering, watched::Patience},
         *,
     };
-    use crate::{
-        App, Clock, Config, Serving,
-        listen::Peer,
-        login::Login,
-        metrics::{Connected, VERIFY},
-    };
+    use crate::{App, Clock, Config, Serving, listen::Peer, login::Login, metrics::VERIFY};
 
     /// A server, and a token that it remembers.
     struct Known {
@@ -189,20 +182,15 @@ mod tests {
             }
         }
 
-        fn ahead(&self) -> Ahead {
-            Ahead::new(Some(Shortcut::new(self.serving.clone(), Peer(None), false)))
+        fn ahead(&self, is_secure: bool) -> Ahead {
+            Ahead::new(Some(Shortcut::new(self.serving.clone(), Peer(None), is_secure)))
         }
 
         fn connection(&self, patience: Patience, ended: watch::Receiver<()>) -> Connection {
+            let verifying = Some(self.serving.clone());
             Connection {
-                http: http1::Builder::new(),
-                router: crate::public(self.serving.clone()),
-                verifying: Some(self.serving.clone()),
-                peer: Peer(None),
-                patience,
-                ended,
-                _permit: None,
-                _open: Connected::default(),
+                verifying,
+                ..Connection::bare(crate::public(self.serving.clone()), patience, ended)
             }
         }
 
@@ -223,7 +211,7 @@ mod tests {
         let known = Known::new().await;
         let idle = Activity::default();
         let is_answered = |bytes: &str| {
-            let (mut ahead, mut answer) = (known.ahead(), Vec::new());
+            let (mut ahead, mut answer) = (known.ahead(false), Vec::new());
             let answered = ahead.answers(bytes.as_bytes(), &idle, &mut answer);
             assert_eq!(answered, answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
             (answered, ahead.turn)
@@ -284,7 +272,7 @@ mod tests {
         let good = known.good("");
         let other = good.replace("/auth/verify", "/healthz");
         let activity = Arc::new(Activity::default());
-        let (mut ahead, mut answer) = (known.ahead(), Vec::new());
+        let (mut ahead, mut answer) = (known.ahead(false), Vec::new());
         let mut answers = |ahead: &mut Ahead, bytes: &str| ahead.answers(bytes.as_bytes(), &activity, &mut answer);
 
         assert!(answers(&mut ahead, &good) && !answers(&mut ahead, &other));
@@ -309,9 +297,31 @@ mod tests {
         ahead.written(&activity);
         assert!(!answers(&mut ahead, &good), "hyper has it, and maybe more");
 
-        let mut ahead = known.ahead();
+        let mut ahead = known.ahead(false);
         activity.end();
         assert!(!answers(&mut ahead, &good), "no answer comes behind the last");
+    }
+
+    #[tokio::test]
+    async fn what_came_by_tls_is_told_to_stay_with_it() {
+        let known = Known::new().await;
+        for (is_secure, expected) in [(true, Some(STRICT.as_bytes())), (false, None)] {
+            let mut answer = Vec::new();
+            let good = known.good("");
+            assert!(
+                known
+                    .ahead(is_secure)
+                    .answers(good.as_bytes(), &Activity::default(), &mut answer)
+            );
+            let mut room = [httparse::EMPTY_HEADER; 32];
+            let mut head = httparse::Response::new(&mut room);
+            assert_eq!(head.parse(&answer).unwrap(), Status::Complete(answer.len()));
+            let strict = head
+                .headers
+                .iter()
+                .find(|field| field.name == "strict-transport-security");
+            assert_eq!(strict.map(|field| field.value), expected);
+        }
     }
 
     /// Who is slow to take what was answered ahead has the patience that any answer has, and not that of a head.

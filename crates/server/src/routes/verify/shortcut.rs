@@ -263,37 +263,4 @@ mod tests {
         app.denylist().revoke(entry).unwrap();
         assert!(pass("GET", VERIFY, &named).is_none());
     }
-
-    #[tokio::test]
-    async fn what_came_by_tls_is_told_to_stay_with_it() {
-        let dir = tempfile::tempdir().unwrap();
-        ostracon_store::write_new(&dir.path().join("key"), crate::new_secret().unwrap().0.as_bytes()).unwrap();
-        let text = r#"
-            data_dir = "denylist"
-            tokens = { issuer = "https://shop.example", audience = "shop" }
-            keys = [{ kid = "k", alg = "HS256", secret_file = "key" }]
-        "#;
-        let config = Config::from_toml(text, dir.path()).unwrap();
-        let serving = Serving::from(App::open(config, Clock::system()).unwrap());
-        let pair = serving.log_in(Login::new(Subject::new("u").unwrap())).await.unwrap();
-        let bearer = format!("Bearer {}", pair.access_token());
-        let app = serving.app();
-        app.verify(pair.access_token(), ostracon_core::TokenType::Access)
-            .await
-            .unwrap();
-        let fields = [httparse::Header {
-            name: "Authorization",
-            value: bearer.as_bytes(),
-        }];
-        for (is_secure, expected) in [(true, Some(&STRICT)), (false, None)] {
-            let mut answer = Vec::new();
-            let asked = Asked {
-                method: "GET",
-                target: VERIFY,
-                fields: &fields,
-            };
-            assert!(Shortcut::new(serving.clone(), Peer(None), is_secure).pass(&asked, &mut answer));
-            assert_eq!(read(&answer).1.get("strict-transport-security"), expected);
-        }
-    }
 }
